@@ -26,17 +26,18 @@ _SHOWN_PARTS = 10
 _KNOWN = "use dict, list, str, int, float, bool, None, a dataclass, a pydantic model or a msgspec Struct"
 
 
-def encode(value: object, what: str = "payload", limit: int = MAX_BYTES) -> bytes:
+def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES) -> bytes:
     """Return the value as JSON that decodes to an equal value, whoever reads it.
 
     Raises NotSerialisable (NaN, integers beyond 64 bit, lone surrogates, over 200 levels, unknown types; the message has the
-    path of the value and what to do) and TooLarge (over ``limit`` bytes: store the data elsewhere and pass a reference to it).
+    path of the value and what to do) and TooLarge (over ``limit`` bytes, None for no limit: store the data elsewhere and pass
+    where it is).
     """
     try:
         data = _encoder.encode(value)
     except Exception as error:  # noqa: BLE001  # model dumps and hooks run user code: whatever it raises is told as one typed error
         raise _refusal(value, what, error) from error
-    if len(data) > limit:
+    if limit is not None and len(data) > limit:
         raise TooLarge(f"{what} has {len(data)} bytes of JSON; at most {limit} are allowed: store it elsewhere and pass where it is")
     if _suspicious(data) and (fault := _first_fault(value)):
         raise NotSerialisable(_message(what, fault))
@@ -77,7 +78,7 @@ def to_plain(value: Any) -> Any:
         return value.model_dump(mode="json", by_alias=False, round_trip=True)
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, float):
         return float(value)
