@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar, cast
 
@@ -32,6 +32,7 @@ class Codec(Generic[T]):
         self._read = read
         self._prepare = prepare
         self._ambiguous = ambiguous
+        self._ordered = any(isinstance(each, type) and issubclass(each, Set) for each in parts(hint))
 
     def __repr__(self) -> str:
         return f"Codec({self.name})"
@@ -42,8 +43,8 @@ class Codec(Generic[T]):
         Raises NotSerialisable (not of the type, or JSON cannot carry it; with ``what``, the type and the path) and TooLarge.
         """
         if self.hint is Any or (type(value) is self.hint and type(value) in _SAFE):
-            return encode(value, what, limit)
-        data = encode(self._prepared(value, what), what, limit)
+            return encode(value, what, limit, ordered=isinstance(value, Set))
+        data = encode(self._prepared(value, what), what, limit, ordered=self._ordered)
         again = self.decode(data, what)
         if self._ambiguous and again != value and not _same_items(again, value):
             raise NotSerialisable(

@@ -58,12 +58,22 @@ def is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (Union, types.UnionType)
 
 
+def list_of(hint: Any) -> Any:
+    """Return ``list[hint]`` for a hint that is known only at run time."""
+    return types.GenericAlias(list, (hint,))
+
+
+def dict_of(hint: Any) -> Any:
+    """Return ``dict[str, hint]`` for a hint that is known only at run time."""
+    return types.GenericAlias(dict, (str, hint))
+
+
 def concrete(hint: Any) -> Any:
     """Return the hint as a decoder can serve it: an Iterable becomes a list, a missing or boundless hint Any."""
     if hint is Parameter.empty or hint is object or hint is Hashable or isinstance(hint, TypeVar):
         return Any
     if hint in _ITERABLES or typing.get_origin(hint) in _ITERABLES:
-        return list[concrete(typing.get_args(hint)[0]) if typing.get_args(hint) else Any]  # type: ignore[misc]
+        return list_of(concrete(typing.get_args(hint)[0]) if typing.get_args(hint) else Any)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if is_union(hint):
         return functools.reduce(operator.or_, (concrete(each) for each in args))

@@ -26,15 +26,15 @@ _SHOWN_PARTS = 10
 _KNOWN = "use dict, list, str, int, float, bool, None, a dataclass, a pydantic model or a msgspec Struct"
 
 
-def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES) -> bytes:
+def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES, *, ordered: bool = False) -> bytes:
     """Return the value as JSON that decodes to an equal value, whoever reads it.
 
     Raises NotSerialisable (NaN, integers beyond 64 bit, lone surrogates, over 200 levels, unknown types; the message has the
     path of the value and what to do) and TooLarge (over ``limit`` bytes, None for no limit: store the data elsewhere and pass
-    where it is).
+    where it is). ``ordered`` sorts sets and dict keys, so that equal values give equal bytes in every process.
     """
     try:
-        data = _encoder.encode(value)
+        data = (_ordered_encoder if ordered else _encoder).encode(value)
     except Exception as error:  # noqa: BLE001  # model dumps and hooks run user code: whatever it raises is told as one typed error
         raise _refusal(value, what, error) from error
     if limit is not None and len(data) > limit:
@@ -50,6 +50,11 @@ def decode(data: bytes) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise NotSerialisable(f"these bytes are no JSON that can be read: {error}: {shown(data)}") from error
+
+
+def canonical(data: bytes) -> bytes:
+    """Return JSON whose bytes are equal for equal values: keys sorted, no spaces."""
+    return _ordered_encoder.encode(decode(data))
 
 
 def encode_payload(value: object) -> bytes:
@@ -101,6 +106,7 @@ def is_dataclass(value: object) -> bool:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=to_plain)
+_ordered_encoder = msgspec.json.Encoder(enc_hook=to_plain, order="deterministic")
 
 
 class _Place(NamedTuple):

@@ -1,0 +1,52 @@
+"""Running async functions from sync code in this process, also where a loop is already running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine to its end and return its result.
+
+    Where a loop is running in this thread, which cannot be entered again, it runs on a loop of its own in a thread of its own, and this
+    loop waits: async code had better say ``await step.acall(...)``.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(make())
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="omniq-flow-call") as thread:
+        return thread.submit(contextvars.copy_context().run, asyncio.run, make()).result()
+
+
+def run_all(makers: Sequence[Callable[[], Coroutine[Any, Any, T]]], width: int) -> list[T]:
+    """Run coroutines side by side on one loop, at most ``width`` at a time; the first error cancels the others and is raised."""
+    return run(lambda: _all(makers, width))
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """Run a function in a thread and wait for it without holding up the loop."""
+    return await asyncio.to_thread(call)
+
+
+async def _all(makers: Sequence[Callable[[], Coroutine[Any, Any, T]]], width: int) -> list[T]:
+    free = asyncio.Semaphore(width)
+
+    async def one(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        async with free:
+            return await make()
+
+    tasks = [asyncio.ensure_future(one(make)) for make in makers]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise

@@ -1,0 +1,65 @@
+"""Where in the user's code something was written, and by which name others import it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+_OURS = __name__.rpartition(".")[0] + "."
+_NO_MODULE = "interactive"
+
+
+class Location(NamedTuple):
+    """A line of source; prints as ``app.py:12``, relative to the working directory where that is shorter."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        try:
+            near = os.path.relpath(self.file)
+        except ValueError:  # another drive
+            near = self.file
+        return f"{self.file if near.startswith('..') else near}:{self.line}"
+
+
+def of_function(fn: Callable[..., Any]) -> Location:
+    """Return where the function is defined."""
+    code = getattr(fn, "__code__", None)
+    return Location(code.co_filename, code.co_firstlineno) if code else Location("<unknown>", 0)
+
+
+def of_caller() -> Location:
+    """Return the line of user code that is being run: the innermost frame outside this package."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+        frame = frame.f_back
+    return Location(frame.f_code.co_filename, frame.f_lineno) if frame else Location("<unknown>", 0)
+
+
+def import_name(module: str) -> str:
+    """Return the name that a worker imports the module by: never ``__main__`` for a file that has a name."""
+    if module != "__main__":
+        return module
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name)
+    if file is None:
+        return _NO_MODULE
+    path = Path(file).resolve()
+    parts = [path.stem]
+    for folder in path.parents:
+        if not (folder / "__init__.py").exists():
+            break
+        parts.insert(0, folder.name)
+    return ".".join(parts)
+
+
+def qualified_name(fn: Callable[..., Any]) -> str:
+    """Return ``<import name of the module>.<qualified name>``, the same in every process."""
+    return f"{import_name(fn.__module__)}.{fn.__qualname__.replace('.<locals>', '')}"
