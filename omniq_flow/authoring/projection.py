@@ -7,7 +7,7 @@ import functools
 import operator
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Reversible, Sequence, Set
 from typing import Annotated, Any, NamedTuple, NewType, TypeVar
 
 import msgspec
@@ -15,6 +15,8 @@ import msgspec
 from omniq_flow.wire.types import fields, is_model_class, is_named_tuple, is_union, type_name
 
 Key: typing.TypeAlias = str | int
+
+_ITERABLES = (Iterable, Collection, Container, Reversible)
 
 
 class Part(NamedTuple):
@@ -63,7 +65,7 @@ def members(hint: Any) -> Any:
     origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
     if not isinstance(origin, type) or issubclass(origin, str | bytes | bytearray | Mapping) or is_model_class(origin):
         return None
-    if issubclass(origin, Sequence | Set) or origin.__module__ in ("collections", "collections.abc"):
+    if issubclass(origin, Sequence | Set) or origin in _ITERABLES:
         return args[0] if args and not isinstance(args[0], TypeVar) else Any
     return None
 

@@ -90,13 +90,11 @@ class Plan(msgspec.Struct, frozen=True, dict=True):
 
 def needs(node: Node) -> tuple[int, ...]:
     """Return the ids of the nodes whose outcomes must exist before this one can begin, ascending, each once."""
-    match node:
-        case ParamNode():
-            return ()
-        case StepNode():
-            found = set(node.after)
-        case MapNode():
-            found = set(node.after) | references(node.over)
+    if isinstance(node, ParamNode):
+        return ()
+    found = set(node.after)
+    if isinstance(node, MapNode):
+        found |= references(node.over)
     for template in node.args.values():
         found |= references(template)
     return tuple(sorted(found))

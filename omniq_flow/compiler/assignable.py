@@ -1,0 +1,88 @@
+"""Whether what one step yields can be what the next one takes: sound where the hints are clear, lenient where they are not."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, Literal, NoReturn
+
+from omniq_flow.authoring.projection import members, plain_hint, unpacked
+from omniq_flow.authoring.projection import item as item_of
+from omniq_flow.wire.types import is_union
+
+_WIDENS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
+_NEVER = (NoReturn, typing.Never)
+
+
+def assignable(source: Any, target: Any) -> bool:
+    """Tell whether a value of type ``source`` may go where ``target`` is asked for; True when in doubt."""
+    source, target = plain_hint(source), plain_hint(target)
+    if Any in (source, target) or source in _NEVER or source == target:
+        return True
+    if is_union(source):
+        return all(assignable(each, target) for each in typing.get_args(source))
+    if is_union(target):
+        return any(assignable(source, each) for each in typing.get_args(target))
+    if typing.get_origin(source) is Literal:
+        return _literal(source, target)
+    if typing.get_origin(target) is Literal:
+        return any(isinstance(value, source) for value in typing.get_args(target)) if isinstance(source, type) else False
+    return _classes(source, target)
+
+
+def _literal(source: Any, target: Any) -> bool:
+    values = typing.get_args(source)
+    if typing.get_origin(target) is Literal:
+        return set(values) <= set(typing.get_args(target))
+    return all(assignable(type(value), target) for value in values)
+
+
+def _classes(source: Any, target: Any) -> bool:
+    kind, wanted = typing.get_origin(source) or source, typing.get_origin(target) or target
+    if not isinstance(kind, type) or not isinstance(wanted, type):
+        return True
+    if kind in _WIDENS.get(wanted, ()):
+        return True
+    if typing.is_typeddict(kind) or typing.is_typeddict(wanted):
+        return _typed_dicts(kind, wanted)
+    if issubclass(wanted, Mapping) or issubclass(kind, Mapping):
+        return _derives(kind, wanted) and _arguments(source, target)
+    if _holds_items(wanted) and _holds_items(kind):
+        return _derives(kind, wanted) and _items(source, target)
+    return _derives(kind, wanted)
+
+
+def _derives(kind: type, wanted: type) -> bool:
+    if issubclass(kind, wanted):
+        return True
+    return getattr(wanted, "_is_protocol", False) is True
+
+
+def _typed_dicts(kind: type, wanted: type) -> bool:
+    """A TypedDict is a dict, and one with the same or more keys is another; a plain dict may have them all, who knows."""
+    if typing.is_typeddict(kind) and typing.is_typeddict(wanted):
+        required: frozenset[str] = getattr(wanted, "__required_keys__", frozenset())
+        return required <= typing.get_type_hints(kind).keys()
+    return issubclass(kind, Mapping) and issubclass(wanted, Mapping)
+
+
+def _holds_items(kind: type) -> bool:
+    return issubclass(kind, Iterable) and not issubclass(kind, str | bytes | bytearray)
+
+
+def _items(source: Any, target: Any) -> bool:
+    have, want = unpacked(source), unpacked(target)
+    if have is not None and want is not None:
+        return have == want and all(assignable(item_of(source, i).hint, item_of(target, i).hint) for i in range(have))
+    if have is not None:
+        inside = members(target)
+        return inside is None or all(assignable(item_of(source, i).hint, inside) for i in range(have))
+    ours, theirs = members(source), members(target)
+    return ours is None or theirs is None or assignable(ours, theirs)
+
+
+def _arguments(source: Any, target: Any) -> bool:
+    have, want = typing.get_args(source), typing.get_args(target)
+    if isinstance(typing.get_origin(target), type) and issubclass(typing.get_origin(target), Set):
+        return True
+    return len(have) != len(want) or all(assignable(ours, theirs) for ours, theirs in zip(have, want, strict=True))
