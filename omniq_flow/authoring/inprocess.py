@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -25,9 +26,9 @@ def run(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return thread.submit(contextvars.copy_context().run, asyncio.run, make()).result()
 
 
-def run_all(makers: Sequence[Callable[[], Coroutine[Any, Any, T]]], width: int) -> list[T]:
-    """Run coroutines side by side on one loop, at most ``width`` at a time; the first error cancels the others and is raised."""
-    return run(lambda: _all(makers, width))
+def run_all(make: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], width: int) -> list[T]:
+    """Run a coroutine per item side by side on one loop, at most ``width`` at a time; the first error cancels the rest and is raised."""
+    return run(lambda: _all(make, list(items), width))
 
 
 async def in_thread(call: Callable[[], T]) -> T:
@@ -35,14 +36,14 @@ async def in_thread(call: Callable[[], T]) -> T:
     return await asyncio.to_thread(call)
 
 
-async def _all(makers: Sequence[Callable[[], Coroutine[Any, Any, T]]], width: int) -> list[T]:
+async def _all(make: Callable[[A], Coroutine[Any, Any, T]], items: list[A], width: int) -> list[T]:
     free = asyncio.Semaphore(width)
 
-    async def one(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def one(item: A) -> T:
         async with free:
-            return await make()
+            return await make(item)
 
-    tasks = [asyncio.ensure_future(one(make)) for make in makers]
+    tasks = [asyncio.ensure_future(one(item)) for item in items]
     try:
         return await asyncio.gather(*tasks)
     except BaseException:

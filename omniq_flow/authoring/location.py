@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def of_function(fn: Callable[..., Any]) -> Location:
 
 def of_caller() -> Location:
     """Return the line of user code that is being run: the innermost frame outside this package."""
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
         frame = frame.f_back
     return Location(frame.f_code.co_filename, frame.f_lineno) if frame else Location("<unknown>", 0)

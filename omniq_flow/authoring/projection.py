@@ -7,7 +7,8 @@ import functools
 import operator
 import types
 import typing
-from collections.abc import Callable, Collection, Container, Iterable, Mapping, Reversible, Sequence, Set
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Reversible, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, NamedTuple, NewType, TypeVar
 
 import msgspec
@@ -65,7 +66,7 @@ def members(hint: Any) -> Any:
     origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
     if not isinstance(origin, type) or issubclass(origin, str | bytes | bytearray | Mapping) or is_model_class(origin):
         return None
-    if issubclass(origin, Sequence | Set) or origin in _ITERABLES:
+    if issubclass(origin, Sequence | AbstractSet) or origin in _ITERABLES:
         return args[0] if args and not isinstance(args[0], TypeVar) else Any
     return None
 

@@ -67,7 +67,7 @@ class Reference:
         object.__setattr__(self, "_omniq_origin", its)
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Raise on isinstance() and match while tracing; afterwards tools may look at a reference as they like."""
         if active_trace.get() is not None:
             _raise(self, "isinstance() or match asks for the type of {0}", "do it inside a step that takes {0} as an argument")
@@ -137,7 +137,8 @@ _forbid("setitem delitem", _refuse("an item of {0} is set or deleted", "return a
 _forbid("int float complex index round trunc floor ceil", _refuse("a number is needed from {0}"))
 _forbid("reduce reduce_ex", _refuse("{0} is pickled", "start the flow; its results can be stored"))
 _forbid(
-    "neg pos abs invert add radd iadd sub rsub isub mul rmul imul matmul rmatmul imatmul truediv rtruediv itruediv floordiv rfloordiv ifloordiv "
-    "mod rmod imod divmod rdivmod pow rpow ipow lshift rlshift ilshift rshift rrshift irshift and rand iand or ror ior xor rxor ixor",
+    "neg pos abs invert add radd iadd sub rsub isub mul rmul imul matmul rmatmul imatmul truediv rtruediv itruediv floordiv rfloordiv "
+    "ifloordiv mod rmod imod divmod rdivmod pow rpow ipow lshift rlshift ilshift rshift rrshift irshift "
+    "and rand iand or ror ior xor rxor ixor",
     _refuse("an operator such as + or * needs the value of {0}"),
 )

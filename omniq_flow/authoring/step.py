@@ -73,7 +73,7 @@ class Step(Function, Generic[P, R]):
         self._check_foreign((items, *args), kwargs)
         self.item_parameter()
         if self.is_async:
-            return inprocess.run_all([lambda item=item: self._coroutine((item, *args), kwargs) for item in items], self.options.window)  # type: ignore[misc]
+            return inprocess.run_all(lambda item: self._coroutine((item, *args), kwargs), items, self.options.window)
         return [cast("R", self.fn(item, *args, **kwargs)) for item in items]
 
     async def acall(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -94,8 +94,8 @@ class Step(Function, Generic[P, R]):
         changed.options = replace(self.options, **_checked(settings))
         if is_reference(after):
             raise ArgumentError(f"step {self.name}: after takes a list of results: after=[{origin(after).text}]")
-        changed._after = (*self._after, *after)
-        changed._check_options()
+        changed._after = (*self._after, *after)  # noqa: SLF001  # a copy of ourselves
+        changed._check_options()  # noqa: SLF001
         return changed
 
     def invoke(self, arguments: Mapping[str, Any]) -> R | Awaitable[R]:
@@ -124,8 +124,8 @@ class Step(Function, Generic[P, R]):
             if is_reference(value):
                 its = origin(value)
                 raise ForeignReference(
-                    f"step {self.name} is called outside of a flow with {its.text}, a reference of flow {its.trace.flow}; references live only "
-                    "in the body of their flow (and not in threads that it starts)"
+                    f"step {self.name} is called outside of a flow with {its.text}, a reference of flow {its.trace.flow}; "
+                    "references live only in the body of their flow (and not in threads that it starts)"
                 )
 
     def _check_options(self) -> None:
@@ -159,7 +159,11 @@ def step(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **
     options = StepOptions(**_checked(settings))
     if fn is not None:
         return Step(fn, options)
-    return lambda fn: Step(fn, options, name=name)
+
+    def decorate(fn: Callable[..., Any]) -> Step[..., Any]:
+        return Step(fn, options, name=name)
+
+    return decorate
 
 
 def fan(step: Step[Concatenate[A, Q], R], items: Iterable[A], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:

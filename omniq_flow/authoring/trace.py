@@ -108,7 +108,7 @@ class Trace:
         its = origin(reference)
         if its.trace is not self:
             raise ForeignReference(
-                f"flow {self.flow}, {of_caller()}: {its.text} is a reference of flow {its.trace.flow}, from an earlier trace or another flow; "
+                f"flow {self.flow}, {of_caller()}: {its.text} is a reference of another flow or of an earlier trace ({its.trace.flow}); "
                 "call the step in this flow, or pass the value as an argument of the flow"
             )
         return Use(its.node, its.path, its.hint, its.text)

@@ -1,0 +1,1 @@
+"""From graph to plan: checks, types, fingerprint, and arguments assembled from outcomes. No Redis in sight."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NoReturn
 
-from omniq_flow.authoring.projection import members, plain_hint, unpacked
 from omniq_flow.authoring.projection import item as item_of
+from omniq_flow.authoring.projection import members, plain_hint, unpacked
 from omniq_flow.wire.types import is_union
 
 _WIDENS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
@@ -59,7 +59,7 @@ def _derives(kind: type, wanted: type) -> bool:
 
 
 def _typed_dicts(kind: type, wanted: type) -> bool:
-    """A TypedDict is a dict, and one with the same or more keys is another; a plain dict may have them all, who knows."""
+    """Let a TypedDict be a dict, and one with the same or more keys another; a plain dict may have them all, who knows."""
     if typing.is_typeddict(kind) and typing.is_typeddict(wanted):
         required: frozenset[str] = getattr(wanted, "__required_keys__", frozenset())
         return required <= typing.get_type_hints(kind).keys()
@@ -83,6 +83,4 @@ def _items(source: Any, target: Any) -> bool:
 
 def _arguments(source: Any, target: Any) -> bool:
     have, want = typing.get_args(source), typing.get_args(target)
-    if isinstance(typing.get_origin(target), type) and issubclass(typing.get_origin(target), Set):
-        return True
     return len(have) != len(want) or all(assignable(ours, theirs) for ours, theirs in zip(have, want, strict=True))

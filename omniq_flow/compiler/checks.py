@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omniq_flow.authoring.graph import Constant, DictLiteral, Given, Graph, GraphMap, GraphNode, GraphParam, GraphStep, ListLiteral, Use
+from omniq_flow.authoring.graph import Constant, DictLiteral, Given, Graph, GraphMap, GraphNode, GraphParam, ListLiteral, Use
 from omniq_flow.authoring.projection import field_hint, members
 from omniq_flow.authoring.trace import parameter_hint
 from omniq_flow.compiler.assignable import assignable

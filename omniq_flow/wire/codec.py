@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar, cast
 
@@ -18,6 +19,7 @@ from omniq_flow.wire.values import MAX_BYTES, encode, path_part
 T = TypeVar("T")
 
 _SAFE: frozenset[Any] = frozenset({int, str, bool, float, type(None), list, dict})
+_PYDANTIC = "pydantic_core._pydantic_core"
 _AT = re.compile(r"(?P<reason>.*) - at (?:`key` in )?`(?P<path>\$.*)`", re.DOTALL)
 
 
@@ -32,7 +34,7 @@ class Codec(Generic[T]):
         self._read = read
         self._prepare = prepare
         self._ambiguous = ambiguous
-        self._ordered = any(isinstance(each, type) and issubclass(each, Set) for each in parts(hint))
+        self._ordered = any(isinstance(each, type) and issubclass(each, AbstractSet) for each in parts(hint))
 
     def __repr__(self) -> str:
         return f"Codec({self.name})"
@@ -43,7 +45,7 @@ class Codec(Generic[T]):
         Raises NotSerialisable (not of the type, or JSON cannot carry it; with ``what``, the type and the path) and TooLarge.
         """
         if self.hint is Any or (type(value) is self.hint and type(value) in _SAFE):
-            return encode(value, what, limit, ordered=isinstance(value, Set))
+            return encode(value, what, limit, ordered=isinstance(value, AbstractSet))
         data = encode(self._prepared(value, what), what, limit, ordered=self._ordered)
         again = self.decode(data, what)
         if self._ambiguous and again != value and not _same_items(again, value):
@@ -61,10 +63,13 @@ class Codec(Generic[T]):
             reason, path = str(error), "$"
             if found := _AT.fullmatch(reason):
                 reason, path = found["reason"], found["path"]
+            if error.__cause__ is not None and type(error.__cause__).__module__ == _PYDANTIC:
+                inner, reason = _pydantic_fault(error.__cause__)
+                path += inner[1:]
             raise self._refusal(what, path, reason) from error
         except (msgspec.MsgspecError, UnicodeError) as error:
             raise NotSerialisable(f"{what} ({self.name}) is no JSON that can be read: {error}: {shown(data)}") from error
-        except Exception as error:  # noqa: BLE001  # validators and constructors are user code: whatever they raise is one typed error
+        except Exception as error:  # validators and constructors are user code: whatever they raise is one typed error
             raise self._refusal(what, *_pydantic_fault(error)) from error
 
     def _prepared(self, value: T, what: str) -> object:
@@ -72,7 +77,7 @@ class Codec(Generic[T]):
             return value
         try:
             return self._prepare(value)
-        except Exception as error:  # noqa: BLE001  # serialisers are user code
+        except Exception as error:  # serialisers are user code
             raise self._refusal(what, "$", f"{type(error).__name__}: {error}") from error
 
     def _refusal(self, what: str, path: str, reason: str) -> NotSerialisable:
@@ -168,12 +173,11 @@ def _why(hint: Any, error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _pydantic_fault(error: Exception) -> tuple[str, str]:
+def _pydantic_fault(error: Any) -> tuple[str, str]:
     """Return path and reason of the first error that pydantic found; any other error is told by its own message."""
-    listed: Any = getattr(error, "errors", None)
-    if not callable(listed) or type(error).__module__.partition("_")[0] != "pydantic":
+    if type(error).__module__ != _PYDANTIC or not hasattr(error, "errors"):
         return "$", f"{type(error).__name__}: {error}"
-    first = listed(include_url=False)[0]
+    first: dict[str, Any] = error.errors(include_url=False)[0]
     path = "".join(path_part(each) for each in first["loc"])
     return f"${path}", f"{first['msg']}, got {shown(first.get('input'))}"
 

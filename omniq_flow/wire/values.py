@@ -35,7 +35,7 @@ def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES, 
     """
     try:
         data = (_ordered_encoder if ordered else _encoder).encode(value)
-    except Exception as error:  # noqa: BLE001  # model dumps and hooks run user code: whatever it raises is told as one typed error
+    except Exception as error:  # model dumps and hooks run user code: whatever it raises is told as one typed error
         raise _refusal(value, what, error) from error
     if limit is not None and len(data) > limit:
         raise TooLarge(f"{what} has {len(data)} bytes of JSON; at most {limit} are allowed: store it elsewhere and pass where it is")
@@ -199,13 +199,12 @@ def _children(value: Any) -> list[tuple[object, Any]] | None:
 
 
 def _leaf_reason(value: object) -> str | None:
-    match value:
-        case int() if not MIN_INT <= value <= MAX_INT:
-            return "is an integer beyond 64 bit, which other clients would round; send it as a str"
-        case float() if not math.isfinite(value):
-            return f"is {float(value)}, which JSON has no number for; use None or a str"
-        case str() if not _encodable(value):
-            return f"is a str with a lone surrogate ({shown(value)}); clean it with .encode(errors='replace').decode()"
+    if isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
+        return "is an integer beyond 64 bit, which other clients would round; send it as a str"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"is {float(value)}, which JSON has no number for; use None or a str"
+    if isinstance(value, str) and not _encodable(value):
+        return f"is a str with a lone surrogate ({shown(value)}); clean it with .encode(errors='replace').decode()"
     try:
         _encoder.encode(value)
     except Exception as error:  # noqa: BLE001  # user code again
@@ -246,10 +245,9 @@ def _encodable_key(key: object) -> bool:
 
 def _path(place: _Place) -> str:
     parts: list[str] = []
-    step: _Place | None = place
-    while step is not None and step.parent is not None:
-        parts.append(path_part(step.key))
-        step = step.parent
+    while place.parent is not None:
+        parts.append(path_part(place.key))
+        place = place.parent
     if len(parts) > _SHOWN_PARTS:
         parts[_SHOWN_PARTS // 2 : -_SHOWN_PARTS // 2] = ["..."]
     return "$" + "".join(reversed(parts))
