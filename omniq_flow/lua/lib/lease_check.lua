@@ -1,0 +1,30 @@
+--- lease_check(Q, id, token) -> refusal, lease
+-- refusal is nil when the job is leased under this token; then `lease` (id, token, gid, attempt, max_attempts, timeout_ms, backoff_ms)
+-- is what the parts that end a lease take. Otherwise refusal is the reply to give: the first reply once more when this
+-- token was spent already (its ack or release is being repeated), else {'ERR', TOKEN_REQUIRED | NOT_ACTIVE | TOKEN_MISMATCH}.
+-- reads Q:job:<id>, writes nothing; 1 command
+local function lease_check(Q, id, token)
+  if not token or token == '' then
+    return {'ERR', 'TOKEN_REQUIRED'}
+  end
+  local job = redis.call(
+    'HMGET', Q .. ':job:' .. id, 'state', 'lease_token', 'spent', 'gid', 'attempt', 'max_attempts', 'timeout_ms', 'backoff_ms')
+  local spent = job[3]
+  if spent and string.sub(spent, 1, #token + 1) == token .. ' ' then
+    local words = {}
+    for word in string.gmatch(string.sub(spent, #token + 2), '%S+') do
+      words[#words + 1] = word
+    end
+    return words
+  end
+  if job[1] ~= 'active' then
+    return {'ERR', 'NOT_ACTIVE'}
+  end
+  if job[2] ~= token then
+    return {'ERR', 'TOKEN_MISMATCH'}
+  end
+  return nil, {
+    id = id, token = token, gid = job[4] ~= '' and job[4] or nil, attempt = tonumber(job[5]) or 0, max_attempts = tonumber(job[6]) or 1,
+    timeout_ms = tonumber(job[7]) or 0, backoff_ms = tonumber(job[8]) or 0,
+  }
+end

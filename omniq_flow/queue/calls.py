@@ -1,0 +1,78 @@
+"""How a script recognises a call that is sent twice: each call has the name of its caller and a number."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import defaultdict, deque
+from collections.abc import Generator, Hashable
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from omniq_flow.errors import ServerUnreachable
+from omniq_flow.queue.ids import new_caller_id
+
+
+class Call(NamedTuple):
+    """One call of one caller; the same value again is the same call sent again."""
+
+    client: str
+    seq: int
+
+
+def lone_call() -> Call:
+    """Return a call that no other belongs to: for rare operations, each remembered under a key of its own."""
+    return Call(new_caller_id(), 1)
+
+
+class CallNumbers:
+    """Numbers calls that may run side by side and finish in any order. Safe to use from several threads and after a fork."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._client = ""
+        self._numbers = itertools.count(1)
+
+    def next(self) -> Call:
+        """Return the next call."""
+        if self._pid != os.getpid():
+            # A fork copies the count: under the parent's name the child's first calls would look like repeats and be dropped.
+            self._client, self._numbers = new_caller_id(), itertools.count(1)
+            self._pid = os.getpid()
+        return Call(self._client, next(self._numbers))
+
+
+class Claimants:
+    """Callers that make one call at a time, lent out so that concurrent calls have one each. Safe for threads and after a fork.
+
+    A claimant's number grows only once its call was answered. A call whose answer was lost keeps its number, so the next call of the same
+    kind gets what the lost one had claimed instead of leaving it to run out.
+    """
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._free: defaultdict[Hashable, deque[Call]] = defaultdict(deque)
+
+    @contextmanager
+    def lend(self, kind: Hashable) -> Generator[Call]:
+        """Lend a claimant for one call; calls of one kind are alike in operation, queue and numbers asked for."""
+        if self._pid != os.getpid():
+            self._pid, self._free = os.getpid(), defaultdict(deque)
+        free = self._free[kind]
+        try:
+            call = free.pop()
+        except IndexError:
+            call = Call(new_caller_id(), 1)
+        answered = True
+        try:
+            yield call
+        except ServerUnreachable:
+            answered = False
+            raise
+        except Exception:
+            raise
+        except BaseException:  # cancelled or interrupted in the middle of the call
+            answered = False
+            raise
+        finally:
+            free.append(call._replace(seq=call.seq + 1) if answered else call)
