@@ -36,13 +36,17 @@ class FlowDefinition(Function, Generic[P, R]):
                     f"flow {self.name} ({self.location}) takes {parameter}; a flow names its parameters: use a list or a dict"
                 )
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the flow here, in this process, its steps as plain calls; no server is asked, nothing is recorded."""
+    def refuse_in_flow(self, doing: str) -> None:
+        """Raise DefinitionError when the body of a flow is being traced; ``doing`` completes the sentence "flow x is ..."."""
         if outer := active_trace.get():
             raise DefinitionError(
-                f"flow {outer.flow}, {of_caller()}: flow {self.name} is called inside a flow, which is not possible yet; "
+                f"flow {outer.flow}, {of_caller()}: flow {self.name} is {doing} inside a flow, which is not possible yet; "
                 "call its steps here, or start it from inside a step"
             )
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the flow here, in this process, its steps as plain calls; no server is asked, nothing is recorded."""
+        self.refuse_in_flow("called")
         return self.fn(*args, **kwargs)  # type: ignore[no-any-return]
 
     def trace(self) -> Graph:

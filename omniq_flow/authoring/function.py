@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
 from collections.abc import Callable
 from functools import cached_property
@@ -12,6 +13,8 @@ from typing import Any
 from omniq_flow.authoring.location import of_function, qualified_name
 from omniq_flow.errors import DefinitionError, InvalidName
 from omniq_flow.wire.names import check_name, shown
+
+_QUOTED_HINT = re.compile(r"(: |-> )'([^']*)'")
 
 
 class Function:
@@ -51,7 +54,7 @@ class Function:
 
     def shown_signature(self) -> str:
         """Return the signature as it is written in messages: ``read(page: Page, lang: str = 'en') -> Text``."""
-        return f"{self.__name__}{self.signature}".replace("'", "")
+        return self.__name__ + _QUOTED_HINT.sub(r"\1\2", str(self.signature))
 
     def _check(self, fn: Callable[..., Any]) -> None:
         if not inspect.isroutine(fn):
@@ -60,6 +63,9 @@ class Function:
             raise DefinitionError(
                 f"{self.kind} {fn.__qualname__} ({of_function(fn)}) yields; a {self.kind} returns its result: return a list"
             )
+
+        if "." in fn.__qualname__.rpartition("<locals>.")[2] and next(iter(inspect.signature(fn).parameters), "") in ("self", "cls"):
+            raise DefinitionError(f"{self.kind} {fn.__qualname__} ({of_function(fn)}) is a method; a {self.kind} is a function of its own")
 
     def _checked_name(self, fn: Callable[..., Any], name: str | None) -> str:
         try:

@@ -14,8 +14,10 @@ from omniq_flow.authoring.reference import Reference, is_reference
 from omniq_flow.errors import ArgumentError, DefinitionError, InputError
 from omniq_flow.wire.codec import codec
 from omniq_flow.wire.names import shown
+from omniq_flow.wire.paths import path_part
+from omniq_flow.wire.plain import is_dataclass
 from omniq_flow.wire.types import type_name
-from omniq_flow.wire.values import decode, is_dataclass, path_part
+from omniq_flow.wire.values import decode
 
 
 class Taker:

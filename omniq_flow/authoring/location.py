@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 _OURS = __name__.rpartition(".")[0] + "."
+_STDLIB = sysconfig.get_path("stdlib") + os.sep
+_INSTALLED = os.sep + "site-packages" + os.sep
 _NO_MODULE = "interactive"
 
 
@@ -35,11 +38,18 @@ def of_function(fn: Callable[..., Any]) -> Location:
 
 
 def of_caller() -> Location:
-    """Return the line of user code that is being run: the innermost frame outside this package."""
+    """Return the line of user code that is being run: the innermost frame outside this package and the standard library."""
     frame: FrameType | None = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+    while frame is not None and not _is_users(frame):
         frame = frame.f_back
     return Location(frame.f_code.co_filename, frame.f_lineno) if frame else Location("<unknown>", 0)
+
+
+def _is_users(frame: FrameType) -> bool:
+    if frame.f_globals.get("__name__", "").startswith(_OURS):
+        return False
+    file = frame.f_code.co_filename
+    return not file.startswith("<frozen") and (not file.startswith(_STDLIB) or _INSTALLED in file)
 
 
 def import_name(module: str) -> str:

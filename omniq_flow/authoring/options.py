@@ -113,7 +113,7 @@ class StepOptions:
     executor: Executor = "auto"
     crashes: int = 3
     retry_on: tuple[type[BaseException], ...] = (Exception,)
-    window: int = 256
+    window: int = 1000
 
     def __post_init__(self) -> None:
         check_number(self.retries, "retries", 0, 10_000)

@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Reversible, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Annotated, Any, NamedTuple, NewType, TypeVar
+from typing import Annotated, Any, ForwardRef, NamedTuple, NewType, TypeVar
 
 import msgspec
 
@@ -80,7 +80,7 @@ def plain_hint(hint: Any) -> Any:
             hint = hint.__supertype__
         elif hasattr(hint, "__value__"):
             hint = hint.__value__
-        elif hint is object or isinstance(hint, TypeVar | str):
+        elif hint is object or isinstance(hint, TypeVar | ForwardRef | str):
             return Any
         else:
             return types.NoneType if hint is None else hint
@@ -135,8 +135,7 @@ def _struct_key(cls: type[msgspec.Struct], name: str) -> Key:
     config, index = cls.__struct_config__, cls.__struct_fields__.index(name)
     if config.array_like:
         return index + (config.tag is not None)
-    optional = index >= len(cls.__struct_fields__) - len(cls.__struct_defaults__)
-    if config.omit_defaults and optional:
+    if config.omit_defaults and not msgspec.structs.fields(cls)[index].required:
         raise NoSuchPartError(f"{type_name(cls)} leaves default values out of its JSON, so {name!r} may be missing; read it in a step")
     return cls.__struct_encode_fields__[index]
 

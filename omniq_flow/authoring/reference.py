@@ -99,6 +99,12 @@ class Reference:
             )
         return iter([self[index] for index in range(count)])
 
+    def __len__(self) -> int:
+        count = projection.unpacked(origin(self).hint)
+        if count is None:
+            _raise(self, "len() needs the items of {0}", "do it inside a step that takes {0} as an argument")
+        return count
+
     def __copy__(self) -> Reference:
         return self
 
@@ -120,7 +126,6 @@ def _forbid(names: str, method: object) -> None:
 
 
 _forbid("bool", _refuse("if, while, and, or, not and assert need to know whether {0} is true"))
-_forbid("len length_hint", _refuse("len() needs the items of {0}"))
 _forbid("contains", _refuse("in needs the items of {0}"))
 _forbid("reversed", _refuse("reversed() needs the items of {0}"))
 _forbid("eq ne lt le gt ge", _refuse("==, !=, <, <=, > and >= compare {0}"))

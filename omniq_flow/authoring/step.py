@@ -11,10 +11,11 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, Ty
 
 from omniq_flow.authoring import inprocess
 from omniq_flow.authoring.function import Function
+from omniq_flow.authoring.location import of_caller
 from omniq_flow.authoring.options import Backoff, Executor, Limit, StepOptions, as_backoff, check_limit
 from omniq_flow.authoring.reference import active_trace, is_reference, origin
 from omniq_flow.authoring.trace import spread
-from omniq_flow.errors import ArgumentError, ForeignReference, OutOfRange
+from omniq_flow.errors import ArgumentError, ForeignReference, OutOfRange, TraceError
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -76,14 +77,14 @@ class Step(Function, Generic[P, R]):
             return inprocess.run_all(lambda item: self._coroutine((item, *args), kwargs), items, self.options.window)
         return [cast("R", self.fn(item, *args, **kwargs)) for item in items]
 
-    async def acall(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here, from async code: an async one on this loop, a sync one in a thread."""
+    def acall(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Run the function here, from async code, and await its result: an async one on this loop, a sync one in a thread."""
+        if trace := active_trace.get():
+            raise TraceError(f"flow {trace.flow}, {of_caller()}: .acall() of step {self.name}; in a flow call the step itself")
         self._check_foreign(args, kwargs)
-        if active_trace.get() is not None:
-            raise ArgumentError(f"step {self.name}: .acall() is for async code outside of flows; in a flow call the step itself")
         if self.is_async:
-            return await self._coroutine(args, kwargs)
-        return await inprocess.in_thread(lambda: cast("R", self.fn(*args, **kwargs)))
+            return self._coroutine(args, kwargs)
+        return inprocess.in_thread(lambda: cast("R", self.fn(*args, **kwargs)))
 
     def opts(self, *, after: Sequence[object] = (), **settings: Unpack[StepSettings]) -> Step[P, R]:
         """Return the step with other options, for one call or for many; the step itself stays as it is.
@@ -102,6 +103,14 @@ class Step(Function, Generic[P, R]):
         """Call the function with arguments by parameter name, as a worker does; an async one returns its coroutine."""
         args, kwargs = spread(self.signature, arguments)
         return cast("R | Awaitable[R]", self.fn(*args, **kwargs))
+
+    def gid(self, arguments: Mapping[str, Any]) -> str | None:
+        """Return the group that a call with these arguments belongs to, defaults filled in; None for a step without a limit."""
+        if self.options.limit is None:
+            return None
+        parameters = self.signature.parameters.values()
+        defaults = {each.name: each.default for each in parameters if each.default is not Parameter.empty}
+        return self.options.limit.gid({**defaults, **arguments})
 
     def item_parameter(self) -> str:
         """Return the name of the first parameter, which takes the items in ``.map()``."""
@@ -154,16 +163,14 @@ def step(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **
     Options: ``retries`` after errors in ``retry_on`` (all of Exception), ``backoff`` (seconds, ``fixed(...)`` or ``exponential(...)``),
     ``timeout`` of one attempt, ``queue``, ``limit`` (``Limit(by, size)``), ``executor`` ("process" for CPU-bound sync functions),
     ``crashes`` (how often a worker may die under it), ``window`` (children of a fan-out in the queue at a time), ``name``.
-    Raises OutOfRange, InvalidName or DefinitionError here, at decoration.
+    Raises OutOfRange, ArgumentError, InvalidName or DefinitionError here, at decoration.
     """
     options = StepOptions(**_checked(settings))
-    if fn is not None:
-        return Step(fn, options)
 
     def decorate(fn: Callable[..., Any]) -> Step[..., Any]:
         return Step(fn, options, name=name)
 
-    return decorate
+    return decorate if fn is None else decorate(fn)
 
 
 def fan(step: Step[Concatenate[A, Q], R], items: Iterable[A], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]:
@@ -172,9 +179,9 @@ def fan(step: Step[Concatenate[A, Q], R], items: Iterable[A], /, *args: Q.args, 
 
 
 def _checked(settings: StepSettings) -> dict[str, Any]:
-    """Return the settings as fields of StepOptions; raises OutOfRange for a setting that does not exist."""
+    """Return the settings as fields of StepOptions; raises ArgumentError for a setting that does not exist."""
     if unknown := settings.keys() - StepSettings.__annotations__.keys():
-        raise OutOfRange(f"steps have no option {', '.join(sorted(unknown))}; they have {', '.join(StepSettings.__annotations__)}, name")
+        raise ArgumentError(f"steps have no option {', '.join(sorted(unknown))}; they have {', '.join(StepSettings.__annotations__)}, name")
     changed: dict[str, Any] = dict(settings)
     if "backoff" in changed:
         changed["backoff"] = as_backoff(changed["backoff"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import Parameter, Signature
@@ -160,6 +161,6 @@ def parameter_hint(signature: Signature, hints: Mapping[str, Any], name: str) ->
         case Parameter.VAR_POSITIONAL:
             return list_of(hint)
         case Parameter.VAR_KEYWORD:
-            return dict_of(hint)
+            return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Unpack else dict_of(hint)
         case _:
             return hint

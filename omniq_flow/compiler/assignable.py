@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from typing import Any, Literal, NoReturn
 
 from omniq_flow.authoring.projection import item as item_of
@@ -11,6 +12,8 @@ from omniq_flow.authoring.projection import members, plain_hint, unpacked
 from omniq_flow.wire.types import is_union
 
 _WIDENS: dict[type, tuple[type, ...]] = {float: (int,), complex: (int, float)}
+_UNLIKE_IN_JSON: dict[type, tuple[type, ...]] = {bool: (int, float, complex), datetime: (date,)}
+"""Subclasses in Python whose values a reader of JSON does not take for one another."""
 _NEVER = (NoReturn, typing.Never)
 
 
@@ -43,6 +46,8 @@ def _classes(source: Any, target: Any) -> bool:
         return True
     if kind in _WIDENS.get(wanted, ()):
         return True
+    if wanted in _UNLIKE_IN_JSON.get(kind, ()):
+        return False
     if typing.is_typeddict(kind) or typing.is_typeddict(wanted):
         return _typed_dicts(kind, wanted)
     if issubclass(wanted, Mapping) or issubclass(kind, Mapping):

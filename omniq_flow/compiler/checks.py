@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Mapping
 from typing import Any
 
 from omniq_flow.authoring.graph import Constant, DictLiteral, Given, Graph, GraphMap, GraphNode, GraphParam, ListLiteral, Use
-from omniq_flow.authoring.projection import field_hint, members
+from omniq_flow.authoring.projection import field_hint, members, plain_hint, unpacked
+from omniq_flow.authoring.step import Step
 from omniq_flow.authoring.trace import parameter_hint
 from omniq_flow.compiler.assignable import assignable
 from omniq_flow.errors import DefinitionError, TypeMismatch
 from omniq_flow.wire.codec import serialisable
-from omniq_flow.wire.types import type_name
+from omniq_flow.wire.types import fields, is_named_tuple, is_union, type_name
 
 
 def check(graph: Graph) -> None:
     """Raise TypeMismatch or DefinitionError for the first node, in the order of the flow, that could not work."""
+    _check_names(graph)
     for node in graph.nodes:
         _check_node(graph, node)
     where = f"flow {graph.flow} ({graph.location})"
@@ -25,6 +29,16 @@ def check(graph: Graph) -> None:
             raise TypeMismatch(f"{where} is declared to return {type_name(graph.hint)}, but its body returns nothing")
         return
     _check_given(graph.returns, graph.hint, where, "is declared to return")
+
+
+def _check_names(graph: Graph) -> None:
+    known: dict[str, Step[..., Any]] = {}
+    for node in graph.nodes:
+        if not isinstance(node, GraphParam) and (other := known.setdefault(node.step.name, node.step)).fn is not node.step.fn:
+            raise DefinitionError(
+                f"flow {graph.flow}, {node.location}: two steps are called {node.step.name}, at {other.location} and {node.step.location}; "
+                "rename one, or give it another name with @step(name=...)"
+            )
 
 
 def _check_node(graph: Graph, node: GraphNode) -> None:
@@ -61,11 +75,32 @@ def _check_given(given: Given, hint: Any, where: str, takes: str) -> None:
                     "change one of the two annotations, or put a step between that converts"
                 )
         case ListLiteral(items=items):
+            if not _takes_list(hint, len(items)):
+                raise TypeMismatch(f"{where}: {takes} {type_name(hint)}, but is given a list or tuple of {len(items)}; pass what it takes")
             for index, each in enumerate(items):
                 _check_given(each, field_hint(hint, index), where, f"{takes} {type_name(hint)}; its item {index} is")
         case DictLiteral(items=named):
+            if not _takes_dict(hint):
+                raise TypeMismatch(f"{where}: {takes} {type_name(hint)}, but is given a dict; pass what it takes")
             for key, each in named.items():
                 _check_given(each, field_hint(hint, key), where, f"{takes} {type_name(hint)}; its item {key!r} is")
+
+
+def _takes_list(hint: Any, length: int) -> bool:
+    hint = plain_hint(hint)
+    if is_union(hint):
+        return any(_takes_list(each, length) for each in typing.get_args(hint))
+    return members(hint) is not None and unpacked(hint) in (None, length)
+
+
+def _takes_dict(hint: Any) -> bool:
+    hint = plain_hint(hint)
+    if is_union(hint):
+        return any(_takes_dict(each) for each in typing.get_args(hint))
+    kind = typing.get_origin(hint) or hint
+    if hint is Any or not isinstance(kind, type) or issubclass(kind, Mapping):
+        return True
+    return bool(fields(kind)) and not is_named_tuple(kind)
 
 
 def _check_over(over: Given, item: Any, where: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from omniq_flow.compiler.plan import Const, DictOf, ListOf, Path, Ref, Template
 from omniq_flow.errors import TypeMismatch
 from omniq_flow.wire.names import shown
-from omniq_flow.wire.values import path_part
+from omniq_flow.wire.paths import path_part
 
 T = TypeVar("T")
 

@@ -13,8 +13,9 @@ import msgspec
 
 from omniq_flow.errors import NotSerialisable
 from omniq_flow.wire.names import shown
+from omniq_flow.wire.paths import exact_path, path_part
 from omniq_flow.wire.types import concrete, is_model_class, parts, refused, type_name, wants_pydantic
-from omniq_flow.wire.values import MAX_BYTES, encode, path_part
+from omniq_flow.wire.values import MAX_BYTES, encode
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class Codec(Generic[T]):
         except msgspec.ValidationError as error:
             reason, path = str(error), "$"
             if found := _AT.fullmatch(reason):
-                reason, path = found["reason"], found["path"]
+                reason, path = found["reason"], exact_path(found["path"], data, self._fails)
             if error.__cause__ is not None and type(error.__cause__).__module__ == _PYDANTIC:
                 inner, reason = _pydantic_fault(error.__cause__)
                 path += inner[1:]
@@ -71,6 +72,13 @@ class Codec(Generic[T]):
             raise NotSerialisable(f"{what} ({self.name}) is no JSON that can be read: {error}: {shown(data)}") from error
         except Exception as error:  # validators and constructors are user code: whatever they raise is one typed error
             raise self._refusal(what, *_pydantic_fault(error)) from error
+
+    def _fails(self, data: bytes) -> bool:
+        try:
+            self._read(data)
+        except ValueError:
+            return True
+        return False
 
     def _prepared(self, value: T, what: str) -> object:
         if self._prepare is None:
