@@ -1,0 +1,40 @@
+--- @include "lib/digits"
+
+--- Write what this script changed in the head and the nodes of a run, and tell who waits when it ended.
+-- A run that has ended keeps one clock for all its keys: a late writer may create a key anew, which gets the rest of the term.
+--
+-- keys:    R:meta, R:nodes (hash); R:keys (set) and the keys that it names when the run has ended
+-- cost:    at most 2 commands for a live run; one more for each key of an ended one
+local function run_close(run, now)
+  local fields = {}
+  for n, node in pairs(run.nodes) do
+    for field in pairs(node.changed) do
+      fields[#fields + 1] = n .. ':' .. field
+      fields[#fields + 1] = digits(node[field])
+    end
+    node.changed = {}
+  end
+  for from = 1, #fields, 500 do
+    redis.call('HSET', run.R .. ':nodes', unpack(fields, from, math.min(from + 499, #fields)))
+  end
+  if #fields > 0 or next(run.head) then
+    local head = {'updated_ms', digits(now)}
+    for field, value in pairs(run.head) do
+      head[#head + 1] = field
+      head[#head + 1] = type(value) == 'number' and digits(value) or value
+    end
+    redis.call('HSET', run.R .. ':meta', unpack(head))
+    run.head = {}
+    run.touched = true
+  end
+  if run.ended_now then redis.call('PUBLISH', run.R .. ':ended', run.status) end
+  if run.status ~= 'running' and run.touched then
+    local rest = digits(math.max(1, run.ended_ms + run.keep_ms - now))
+    for _, name in ipairs({'meta', 'nodes', 'out', 'tries', 'fails', 'due', 'keys'}) do
+      redis.call('PEXPIRE', run.R .. ':' .. name, rest, 'NX')
+    end
+    for _, name in ipairs(redis.call('SMEMBERS', run.R .. ':keys')) do
+      redis.call('PEXPIRE', run.R .. ':' .. name, rest, 'NX')
+    end
+  end
+end

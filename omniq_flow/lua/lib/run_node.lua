@@ -1,0 +1,25 @@
+--- Read a node of an opened run, once per script.
+-- A node's fields in R:nodes are `<n>:inputs left of open next tries began ended`; see docs/inside.md for what each one means.
+--
+-- keys:    R:nodes (hash)
+-- returns: {n, inputs, left, of, open, next, tries, began, ended, changed = {}}; of and next are nil until known
+-- cost:    1 command the first time, none after
+local function run_node(run, n)
+  local node = run.nodes[n]
+  if node then return node end
+  local got = redis.call('HMGET', run.R .. ':nodes', n .. ':inputs', n .. ':left', n .. ':of', n .. ':open', n .. ':next',
+    n .. ':tries', n .. ':began', n .. ':ended')
+  node = {
+    n = n, inputs = got[1] or '', left = tonumber(got[2] or '0'), of = tonumber(got[3] or ''), open = tonumber(got[4] or ''),
+    next = tonumber(got[5] or ''), tries = tonumber(got[6] or '0'), began = tonumber(got[7] or ''), ended = tonumber(got[8] or ''),
+    changed = {},
+  }
+  run.nodes[n] = node
+  return node
+end
+
+--- Change a number of a node; run_close writes it.
+local function node_set(node, field, value)
+  node[field] = value
+  node.changed[field] = true
+end

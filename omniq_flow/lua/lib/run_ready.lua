@@ -1,0 +1,34 @@
+--- @include "lib/run_node"
+
+--- Hand the next children of a fan-out to the queue, as many as its window has room for, a quarter of it and at most 250 at a time,
+-- once per script.
+-- `deliver(run, n, from, to, front)` either enqueues the children [from, to) at once or notes them as due.
+local function fan_out_more(run, node, shape, deliver, front)
+  local step = math.max(1, math.min(250, math.floor(shape.window / 4)))
+  local waiting = node.next - (node.of - node.open)
+  if run.status ~= 'running' or node.topped or node.next >= node.of or waiting > shape.window - step then return end
+  node.topped = true
+  local from = node.next
+  node_set(node, 'next', math.min(node.of, from + step))
+  deliver(run, node.n, from, node.next, front)
+end
+
+--- Deliver a node whose predecessors all have their outcomes.
+-- The first children of a fan-out go to the front like any continuation, later windows to the back, so that a small
+-- fan-out finishes its run and a large one shares the queue.
+-- A run that has ended delivers nothing; retry finds what is ready by its `left`.
+--
+-- returns: true when the node is complete at once: a fan-out over nothing
+local function run_ready(run, node, shape, deliver, front)
+  if run.status ~= 'running' then return false end
+  if not shape.map then
+    deliver(run, node.n, 0, 1, front)
+    return false
+  end
+  if not node.of then node_set(node, 'of', run_node(run, shape.size_of).of) end
+  node_set(node, 'open', node.of)
+  node_set(node, 'next', 0)
+  redis.call('SADD', run.R .. ':keys', 'out:' .. node.n)
+  fan_out_more(run, node, shape, deliver, front)
+  return node.of == 0
+end

@@ -1,0 +1,23 @@
+--- Read and write what is known of the attempts of one (node, index).
+-- Stored as `epoch|attempts|errors|crashes|token|began_ms|spent|state` in R:tries under `<n>/<i>`; absent means never begun. `token` is the
+-- lease of the attempt that is running, `spent` the lease whose end was recorded last, `state` is empty or `failed`.
+--
+-- keys:    R:tries (hash)
+-- cost:    1 command each
+local function tries_read(R, n, i)
+  local text = redis.call('HGET', R .. ':tries', n .. '/' .. i)
+  if not text then
+    return {epoch = 0, attempts = 0, errors = 0, crashes = 0, token = '', began = '0', spent = '', state = ''}
+  end
+  local epoch, attempts, errors, crashes, token, began, spent, state =
+    string.match(text, '^(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)|([^|]*)|(%a*)$')
+  return {
+    epoch = tonumber(epoch), attempts = tonumber(attempts), errors = tonumber(errors), crashes = tonumber(crashes),
+    token = token, began = began, spent = spent, state = state,
+  }
+end
+
+local function tries_write(R, n, i, t)
+  redis.call('HSET', R .. ':tries', n .. '/' .. i, table.concat(
+    {t.epoch, t.attempts, t.errors, t.crashes, t.token, t.began, t.spent, t.state}, '|'))
+end

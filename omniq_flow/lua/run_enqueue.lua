@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+--- @include "lib/anchor"
+--- @include "lib/clock"
+--- @include "lib/flush_stats"
+--- @include "lib/run_jobs"
+
+--- Third transition, in the queue's slot: enqueue jobs of a run.
+--
+-- KEYS[1]  {queue}:meta
+-- keys     those of enqueue
+-- ARGV     now, run id, flow, plan, lease_ms, front ("1" | "0"), jobs (MessagePack: {n, i, epoch, gid, limit}..., gid '' for none; at most 1,000)
+-- replies  {"OK", n}: n were not there yet
+-- repeat   {"OK", 0} while the jobs live
+-- cost     about 15 commands a job that is not there, 1 for one that is
+local Q = anchor(KEYS[1])
+local now, jobs, front = clock(ARGV[1]), cmsgpack.unpack(ARGV[7]), ARGV[6] == '1'
+local head = {id = ARGV[2], flow = ARGV[3], plan = ARGV[4]}
+local first, last, step, added, tally = 1, #jobs, 1, 0, {}
+if front then first, last, step = #jobs, 1, -1 end
+for k = first, last, step do
+  local job = jobs[k]
+  if job.gid == '' then job.gid = nil end
+  local word = run_job(head, Q, job, tonumber(ARGV[5]), now, front, tally)
+  if word == 'OK' then added = added + 1 end
+end
+flush_stats(Q, tally, now)
+return {'OK', added}
