@@ -1,0 +1,124 @@
+"""The flow that users hold: call it to run it here, start it to let workers run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ParamSpec, TypeVar, overload
+
+from omniq_flow.authoring.flow import FlowDefinition
+from omniq_flow.authoring.options import FlowOptions
+from omniq_flow.compiler.compile import compile_flow
+from omniq_flow.compiler.compiled import CompiledFlow
+from omniq_flow.render.picture import Picture
+from omniq_flow.runtime.operations import NewRun
+from omniq_flow.runtime.run import Run
+from omniq_flow.runtime.session import Session, current_session
+from omniq_flow.runtime.shapes import DEFAULT_QUEUE, Shapes
+from omniq_flow.runtime.starting import new_run, start_run
+from omniq_flow.runtime.talk import ahold, hold
+from omniq_flow.wire.values import decode
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_LEASE_S = 30.0
+
+
+class Flow(FlowDefinition[P, R]):
+    """A flow; made by ``@flow``.
+
+    Calling it runs its steps in this process, without a server. ``start`` lets workers run it.
+    """
+
+    @cached_property
+    def compiled(self) -> CompiledFlow:
+        """The checked and compiled flow; raises DefinitionError with file and line when it is written in a way that cannot work."""
+        return compile_flow(self)
+
+    def opts(self, *, key: str | None = None, queue: str | None = None, keep: float | None = None) -> Flow[P, R]:
+        """Return the flow with other options, for one start or for many.
+
+        ``key`` names the run: starting again with the same key and arguments gives the same run, with others raises KeyConflict, as
+        long as the run is kept. ``queue`` is where steps run that name none. ``keep`` is how many seconds an ended run is kept.
+        """
+        given: dict[str, Any] = {"key": key, "queue": queue, "keep": keep}
+        return self.with_options(**{name: value for name, value in given.items() if value is not None})
+
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
+        """Start a run and return its handle; all or nothing, and safe to repeat with a key.
+
+        Raises ArgumentError and NotSerialisable for arguments that do not fit, before anything is sent, KeyConflict, and SetupError
+        when the server cannot be reached: the run may have begun then, starting again with the same key gives the same run.
+        """
+        session = current_session()
+        run = self._new_run(args, kwargs)
+        hold(session.client, start_run(run, self._shapes(run.queue), session.stored_plans, one_server=session.one_server))
+        return self.handle(run.id, session)
+
+    async def astart(self, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
+        """Start a run from asyncio code and return its handle; as ``start``."""
+        session = current_session()
+        run = self._new_run(args, kwargs)
+        await ahold(session.aclient(), start_run(run, self._shapes(run.queue), session.stored_plans, one_server=session.one_server))
+        return self.handle(run.id, session)
+
+    def graph(self) -> Picture:
+        """Return the flow's picture: print it, save it, or let a notebook show it."""
+        return Picture(self.compiled.plan)
+
+    def handle(self, run_id: str, session: Session) -> Run[R]:
+        """Return the handle of a run of this flow, known by its id."""
+        return Run(
+            run_id,
+            session,
+            decode=lambda data: self.compiled.returns.decode(data, f"{self.name}: result"),
+            shapes_of=self._shapes,
+            worker_command=f"omniq-flow worker {self.__module_name}",
+        )
+
+    @property
+    def __module_name(self) -> str:
+        return self.name.removesuffix(f".{self.__name__}")
+
+    def _new_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewRun:
+        queue = self.options.queue or DEFAULT_QUEUE
+        return new_run(
+            self.compiled,
+            self._shapes(queue),
+            self.compiled.bind(args, kwargs),
+            key=self.options.key,
+            queue=queue,
+            keep_ms=int(self.options.keep * 1000),
+        )
+
+    def _shapes(self, queue: str) -> Shapes:
+        known: dict[str, Shapes] = self.__dict__.setdefault("_known_shapes", {})
+        if queue not in known:
+            known[queue] = Shapes(self.compiled, queue, int(DEFAULT_LEASE_S * 1000))
+        return known[queue]
+
+
+@overload
+def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+@overload
+def flow(*, name: str | None = None, queue: str | None = None, keep: float | None = None) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+def flow(
+    fn: Callable[P, R] | None = None, /, *, name: str | None = None, queue: str | None = None, keep: float | None = None
+) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
+    """Make a flow of a function that composes steps.
+
+    ``name`` replaces the module's and function's name, by which workers and runs know the flow. ``queue`` is where steps run that name
+    none. ``keep`` is how many seconds an ended run is kept (7 days).
+    """
+    options = FlowOptions(queue=queue) if keep is None else FlowOptions(queue=queue, keep=keep)
+
+    def decorate(fn: Callable[P, R]) -> Flow[P, R]:
+        return Flow(fn, options, name=name)
+
+    return decorate if fn is None else decorate(fn)
+
+
+def get_run(run_id: str) -> Run[Any]:
+    """Return the handle of a run known by its id; its result comes as plain JSON data. ``flow.handle`` gives typed results."""
+    return Run(run_id, current_session(), decode=decode)

@@ -1,0 +1,47 @@
+"""The indexes over all runs, and the janitors' turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from omniq_flow.queue.client import OmniqClient
+from omniq_flow.queue.operation import Operation
+from omniq_flow.queue.scripts import script
+from omniq_flow.runtime.keys import SHARDS, ended_index, live_index
+from omniq_flow.runtime.operations import View, view
+
+JANITOR_TURN = "{janitor}:turn"
+
+
+def live_page(shard: int, after: str, count: int) -> Operation[list[str]]:
+    """Read a page of a shard's live runs, oldest first; a page that is cut short is the last."""
+    return Operation(script("runs_page"), live_index(shard), (after, count), _ids)
+
+
+def ended_page(shard: int, after: str, count: int) -> Operation[list[str]]:
+    """Read a page of a shard's ended runs, the one that expires first first."""
+    return Operation(script("runs_page"), ended_index(shard), (after, count), _ids)
+
+
+def take_janitor_turn(worker: str, round_ms: int) -> Operation[bool]:
+    """Take the janitor's turn for one round; False when another worker has it."""
+    return Operation(script("janitor_turn"), JANITOR_TURN, (worker, round_ms), lambda reply: bool(reply[0] == b"YOURS"))
+
+
+def newest_runs(client: OmniqClient, limit: int) -> list[tuple[str, View]]:
+    """Return the newest runs that are kept, live or ended, newest first, with their raw state."""
+    found: dict[str, View] = {}
+    for shard in range(SHARDS):
+        for key in (live_index(shard), ended_index(shard)):
+            ids = [name.decode() for name in client.redis.zrevrange(key, 0, limit - 1)]
+            found.update((run_id, state) for run_id, state in zip(ids, client.run_many([view(run_id) for run_id in ids]), strict=True) if state.meta)
+    return list(islice(_newest_first(found), limit))
+
+
+def _newest_first(found: dict[str, View]) -> Iterator[tuple[str, View]]:
+    return iter(sorted(found.items(), key=lambda pair: int(pair[1].meta["created_ms"]), reverse=True))
+
+
+def _ids(reply: list[bytes]) -> list[str]:
+    return [name.decode() for name in reply]

@@ -1,0 +1,284 @@
+"""The operations on runs, as values: what each one sends and how its reply reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from omniq_flow.compiler.plan import Plan, decode_plan
+from omniq_flow.queue.keys import queue_base
+from omniq_flow.queue.operation import Operation
+from omniq_flow.queue.scripts import script
+from omniq_flow.runtime.keys import plan_key, run_anchor
+from omniq_flow.runtime.outcomes import PackedList
+
+pack_message = msgspec.msgpack.Encoder().encode
+
+Verdict = Literal["ok", "again", "crashed", "fail"]
+
+
+class DueEntry(NamedTuple):
+    """Children [start, to) of a node that are ready and not confirmed to be in their queue; ``field`` is their name for confirm."""
+
+    node: int
+    start: int
+    to: int
+    field: str
+
+
+class Created(NamedTuple):
+    """The reply of start and create: what was done, what waits to be enqueued, and (create only) the run's status."""
+
+    word: str
+    due: tuple[DueEntry, ...] = ()
+    status: str = "running"
+
+
+class Recorded(NamedTuple):
+    """The reply of record: RECORDED, ALREADY, STALE or GONE, what waits to be enqueued, and the run's status."""
+
+    word: str
+    due: tuple[DueEntry, ...] = ()
+    status: str = ""
+
+
+class Begun(NamedTuple):
+    """The reply of begin: BEGUN with what the attempt needs, or why it must not run (PLAN, GONE, OVER, DONE, STALE)."""
+
+    word: str
+    plan: str = ""
+    queue: str = ""
+    attempt: int = 0
+    errors: int = 0
+    crashes: int = 0
+    inputs: Sequence[Any] = ()
+    item: bytes | None = None
+
+
+class View(NamedTuple):
+    """The raw state of a run at one instant of the server's clock; all empty when it is gone."""
+
+    now_ms: int
+    meta: Mapping[str, str]
+    nodes: Mapping[str, str]
+    tries: Mapping[str, str]
+    fails: Mapping[str, bytes]
+
+
+class Surveyed(NamedTuple):
+    """A page of the jobs that a run must have in its queues: (node, index, epoch), and where to go on (position -1: done)."""
+
+    word: str
+    jobs: Sequence[tuple[int, int, int]] = ()
+    position: int = -1
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One begun attempt: which child of which node, in which epoch, under which lease token."""
+
+    run: str
+    node: int
+    index: int
+    epoch: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended: the outcome's body and lists, or the error, with the delay before the next attempt (again, crashed)."""
+
+    verdict: Verdict
+    body: bytes
+    lists: tuple[PackedList, ...] = ()
+    delay_ms: int = 0
+
+    @property
+    def again(self) -> bool:
+        """Whether another attempt follows."""
+        return self.verdict in {"again", "crashed"}
+
+    def message(self, attempt: Attempt) -> dict[str, Any]:
+        """Return the finish that ``lua/lib/run_record.lua`` reads."""
+        return {
+            "n": attempt.node,
+            "i": attempt.index,
+            "epoch": attempt.epoch,
+            "token": attempt.token,
+            "verdict": self.verdict,
+            "body": self.body.decode(),
+            "lists": list_messages(self.lists),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """All that a new run is written from; see ``lua/lib/run_create.lua``."""
+
+    id: str
+    flow: str
+    plan: str
+    digest: str
+    queue: str
+    key: str
+    keep_ms: int
+    token: str
+    nodes: Sequence[tuple[int, str, int, int]]
+    outs: Sequence[tuple[int, bytes]]
+    lists: tuple[PackedList, ...]
+    roots: tuple[int, ...]
+    shapes: msgspec.Raw = field(repr=False)
+
+    def message(self) -> bytes:
+        """Return the spec that ``lua/lib/run_create.lua`` and ``run_roots.lua`` read."""
+        return pack_message({
+            "flow": self.flow,
+            "plan": self.plan,
+            "digest": self.digest,
+            "queue": self.queue,
+            "key": self.key,
+            "keep_ms": self.keep_ms,
+            "open": len(self.nodes),
+            "token": self.token,
+            "nodes": self.nodes,
+            "outs": [(node, body.decode()) for node, body in self.outs],
+            "lists": list_messages(self.lists),
+            "roots": self.roots,
+            "shapes": self.shapes,
+        })
+
+
+def texts(items: Iterable[bytes]) -> list[str]:
+    """Return JSON as text: Lua's cmsgpack does not read MessagePack's byte strings."""
+    return [item.decode() for item in items]
+
+
+def list_messages(lists: Iterable[PackedList]) -> list[dict[str, Any]]:
+    """Return lists as ``lua/lib/run_store.lua`` reads them; a list without items was staged before."""
+    return [
+        {"source": one.source, "sizes": one.feeds, "count": len(one.items)} | ({"items": texts(one.items)} if one.small else {}) for one in lists
+    ]
+
+
+def start(run: NewRun, now_ms: int = 0) -> Operation[Created]:
+    """Create a run, list it and enqueue its first jobs, all or nothing; repeatable. One server only."""
+    return Operation(script("start"), run_anchor(run.id), (now_ms, run.id, run.message()), _created)
+
+
+def create(run: NewRun, now_ms: int = 0) -> Operation[Created]:
+    """Create a run in its slot; repeatable. What it begins with is due, to be enqueued and confirmed."""
+    return Operation(script("run_create"), run_anchor(run.id), (now_ms, run.id, run.message()), _created)
+
+
+def stage(run_id: str, token: str, source: str, offset: int, items: Sequence[bytes]) -> Operation[bool]:
+    """Stage a chunk of a long list; repeatable. False when an earlier chunk is missing."""
+    return Operation(script("run_stage"), run_anchor(run_id), (token, source, offset, pack_message(texts(items))), lambda reply: reply[0] == b"OK")
+
+
+def begin(attempt: Attempt, plans: Sequence[str], now_ms: int = 0) -> Operation[Begun]:
+    """Note that an attempt begins and fetch its inputs; repeatable with the same token."""
+    args = (now_ms, attempt.node, attempt.index, attempt.epoch, attempt.token, *plans)
+    return Operation(script("run_begin"), run_anchor(attempt.run), args, _begun)
+
+
+def record(attempt: Attempt, ending: Ending, shapes: msgspec.Raw, now_ms: int = 0) -> Operation[Recorded]:
+    """Record how an attempt ended and note the successors that are due; repeatable, refuses a stale token."""
+    args = (now_ms, pack_message(ending.message(attempt)), bytes(shapes))
+    return Operation(script("run_record"), run_anchor(attempt.run), args, _recorded)
+
+
+def enqueue_jobs(
+    queue: str, run: tuple[str, str, str], jobs: Sequence[Mapping[str, Any]], lease_ms: int, *, front: bool, now_ms: int = 0
+) -> Operation[int]:
+    """Enqueue jobs {n, i, epoch, gid, limit} of a run (id, flow, plan); repeatable. Returns how many were not there yet."""
+    args = (now_ms, *run, lease_ms, int(front), pack_message(jobs))
+    return Operation(script("run_enqueue"), queue_base(queue) + ":meta", args, lambda reply: int(reply[1]))
+
+
+def confirm(run_id: str, due: Iterable[DueEntry]) -> Operation[int]:
+    """Note that due children are in their queues; repeatable."""
+    args = [part for entry in due for part in (entry.field, entry.to)]
+    return Operation(script("run_confirm"), run_anchor(run_id), tuple(args), lambda reply: int(reply[1]))
+
+
+def cancel(run_id: str, now_ms: int = 0) -> Operation[str | None]:
+    """Cancel a run; repeatable. Returns the status that it has now, None when it is gone."""
+    return Operation(script("run_cancel"), run_anchor(run_id), (now_ms,), lambda reply: None if reply[0] == b"GONE" else reply[1].decode())
+
+
+def retry(run_id: str, now_ms: int = 0) -> Operation[str]:
+    """Let a failed or cancelled run go on; repeatable. Returns OK, RUNNING, SUCCEEDED or GONE."""
+    return Operation(script("run_retry"), run_anchor(run_id), (now_ms,), lambda reply: reply[0].decode())
+
+
+def survey(run_id: str, shapes: msgspec.Raw, order: Sequence[int], position: int = 0, index: int = 0, now_ms: int = 0) -> Operation[Surveyed]:
+    """Derive a page of the jobs that the run must have in its queues; repeatable, writes nothing on a healthy run."""
+    args = (now_ms, bytes(shapes), pack_message(order), position, index)
+    return Operation(script("run_survey"), run_anchor(run_id), args, _surveyed)
+
+
+def view(run_id: str, now_ms: int = 0) -> Operation[View]:
+    """Read a run's head, nodes, attempts and failures at one instant."""
+    return Operation(script("run_view"), run_anchor(run_id), (now_ms,), _view)
+
+
+def store_plan(fingerprint: str, plan: bytes, keep_ms: int) -> Operation[None]:
+    """Keep a plan for whoever looks at its runs; repeatable, the term begins again."""
+    return Operation(script("plan_store"), plan_key(fingerprint), (plan, keep_ms), lambda _reply: None)
+
+
+def load_plan(fingerprint: str) -> Operation[Plan | None]:
+    """Read a stored plan; None when it is no longer kept."""
+    return Operation(script("plan_load"), plan_key(fingerprint), (), lambda reply: decode_plan(reply[1]) if reply[0] == b"PLAN" else None)
+
+
+def due_entries(flat: Sequence[bytes]) -> tuple[DueEntry, ...]:
+    """Read the due children from a flat {field, to...} reply."""
+    entries = []
+    for name, to in zip(flat[::2], flat[1::2], strict=True):
+        node, start_, _generation = name.decode().split("/")
+        entries.append(DueEntry(int(node), int(start_), int(to), name.decode()))
+    return tuple(sorted(entries))
+
+
+def _created(reply: Any) -> Created:
+    word = reply[0].decode()
+    if word == "CONFLICT":
+        return Created(word)
+    return Created(word, due_entries(reply[1]), reply[2].decode() if len(reply) > 2 else "running")
+
+
+def _begun(reply: Any) -> Begun:
+    word = reply[0].decode()
+    if word == "PLAN":
+        return Begun(word, reply[1].decode())
+    if word != "BEGUN":
+        return Begun(word)
+    return Begun(word, reply[1].decode(), reply[2].decode(), int(reply[3]), int(reply[4]), int(reply[5]), reply[6], reply[7])
+
+
+def _recorded(reply: Any) -> Recorded:
+    word = reply[0].decode()
+    return Recorded(word) if word == "GONE" else Recorded(word, due_entries(reply[1]), reply[2].decode())
+
+
+def _surveyed(reply: Any) -> Surveyed:
+    word = reply[0].decode()
+    if word != "OK":
+        return Surveyed(word)
+    return Surveyed(word, [(int(n), int(i), int(epoch)) for n, i, epoch in reply[1]], int(reply[2]), int(reply[3]))
+
+
+def _view(reply: Any) -> View:
+    if not reply:
+        return View(0, {}, {}, {}, {})
+    meta, nodes, tries, fails = (dict(zip(part[::2], part[1::2], strict=True)) for part in reply[1:])
+    return View(int(reply[0]), _text(meta), _text(nodes), _text(tries), {k.decode(): v for k, v in fails.items()})
+
+
+def _text(pairs: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {k.decode(): v.decode() for k, v in pairs.items()}

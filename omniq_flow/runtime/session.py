@@ -1,0 +1,96 @@
+"""Where the flows of this process run: one place that holds the connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from omniq_flow.embedded import embedded_url
+from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.client import OmniqClient
+
+URL_VARIABLE = "OMNIQ_FLOW_URL"
+
+
+class Session:
+    """The connections to one server: a blocking client for all threads, an asyncio client for each event loop.
+
+    ``one_server`` says that a script may touch the slots of several queues and runs at once; otherwise transitions go slot by slot.
+    """
+
+    def __init__(self, url: str, *, one_server: bool = True) -> None:
+        self.url = url
+        self.one_server = one_server
+        self._lock = threading.Lock()
+        self._client: OmniqClient | None = None
+        self._aclients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOmniqClient] = WeakKeyDictionary()
+        self.stored_plans: set[str] = set()
+
+    @property
+    def client(self) -> OmniqClient:
+        """The blocking client; connects and checks the server on first use."""
+        with self._lock:
+            if self._client is None:
+                self._client = OmniqClient(url=self.url)
+            return self._client
+
+    def aclient(self) -> AsyncOmniqClient:
+        """Return the asyncio client of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            client = self._aclients.get(loop)
+            if client is None:
+                client = self._aclients[loop] = AsyncOmniqClient(url=self.url)
+            return client
+
+    async def aclose(self) -> None:
+        """Close the running loop's asyncio client."""
+        client = self._aclients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def close(self) -> None:
+        """Close the blocking client; it connects again when it is used again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+_lock = threading.Lock()
+_current: list[Session] = []
+
+
+def connect(url: str | None = None, **options: Any) -> Session:
+    """Choose the server for this process and return the session.
+
+    Without a URL it is ``OMNIQ_FLOW_URL``, and without that an embedded server that starts by itself in the project's ``.omniq-flow/``.
+    The server is contacted on first use; BadUrl is raised at once.
+    """
+    session = Session(url or os.environ.get(URL_VARIABLE) or embedded_url(), **options)
+    with _lock:
+        before = _current.copy()
+        _current[:] = [session]
+    for old in before:
+        old.close()
+    return session
+
+
+def current_session() -> Session:
+    """Return the session that ``connect`` chose, or make the default one."""
+    with _lock:
+        if _current:
+            return _current[0]
+    return connect()
+
+
+def disconnect() -> None:
+    """Close the connections of this process; the next use makes a new default session."""
+    with _lock:
+        before = _current.copy()
+        _current.clear()
+    for old in before:
+        old.close()

@@ -1,0 +1,147 @@
+"""What a run and its nodes look like to somebody who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, cast
+
+from omniq_flow.compiler.plan import MapNode, ParamNode, Plan
+from omniq_flow.render.state import NodeView
+from omniq_flow.runtime.failure import Failure, decode_failure
+from omniq_flow.runtime.operations import View
+
+Status: TypeAlias = Literal["running", "succeeded", "failed", "cancelled"]
+NodeStatus: TypeAlias = Literal["waiting", "ready", "running", "succeeded", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a run; times in milliseconds since the epoch, ``ended_ms`` None while it runs."""
+
+    id: str
+    flow: str
+    plan: str
+    status: Status
+    queue: str
+    key: str
+    created_ms: int
+    updated_ms: int
+    ended_ms: int | None
+    failed: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node of a run: its state, attempts, times and last error; for a fan-out also how many children are done, of how many."""
+
+    id: int
+    name: str
+    step: str
+    state: NodeStatus
+    attempts: int
+    running: int
+    done: int | None
+    total: int | None
+    failed: int
+    began_ms: int | None
+    ended_ms: int | None
+    error: Failure | None
+    error_index: int | None
+
+    def drawn(self, now_ms: int) -> NodeView:
+        """Return what a picture shows of this node."""
+        end = self.ended_ms if self.ended_ms is not None else now_ms
+        return NodeView(
+            state=self.state,
+            attempts=self.attempts,
+            done=self.done,
+            total=self.total,
+            failed=self.failed,
+            duration_ms=None if self.began_ms is None else max(0, end - self.began_ms),
+            error=None if self.error is None else f"{self.error.type}: {self.error.message}",
+        )
+
+
+def head_of(run_id: str, view: View) -> Head:
+    """Read a run's head from its raw state."""
+    meta = view.meta
+    failed = meta.get("failed")
+    return Head(
+        id=run_id,
+        flow=meta["flow"],
+        plan=meta["plan"],
+        status=cast("Status", meta["status"]),
+        queue=meta["queue"],
+        key=meta.get("key", ""),
+        created_ms=int(meta["created_ms"]),
+        updated_ms=int(meta["updated_ms"]),
+        ended_ms=int(meta["ended_ms"]) if "ended_ms" in meta else None,
+        failed=_child(failed) if failed else None,
+    )
+
+
+def node_states(plan: Plan, view: View) -> list[NodeState]:
+    """Return the state of every step node of a run, in the plan's order."""
+    tries: dict[int, list[list[str]]] = {}
+    for name, text in view.tries.items():
+        tries.setdefault(int(name.split("/")[0]), []).append(text.split("|"))
+    fails: dict[int, tuple[int, bytes]] = {}
+    for name, data in view.fails.items():
+        node, index = _child(name)
+        fails[node] = max(fails.get(node, (-1, b"")), (index, data))
+    states = []
+    for node in plan.nodes:
+        if not isinstance(node, ParamNode):
+            number = _numbers(view.nodes, node.id)
+            states.append(_state(node.id, node.name, node.step, isinstance(node, MapNode), number, tries.get(node.id, []), fails, view))
+    return states
+
+
+def _state(
+    n: int, name: str, step: str, fan_out: bool, number: Mapping[str, int], tries: list[list[str]], fails: Mapping[int, tuple[int, bytes]], view: View
+) -> NodeState:
+    running = sum(1 for record in tries if record[4])
+    failed = sum(1 for record in tries if record[7] == "failed")
+    total = number.get("of") if fan_out else None
+    done = total - number.get("open", total) if total is not None else None
+    error_index, error = fails.get(n, (None, None))
+    complete = "ended" in number and not failed
+    state: NodeStatus
+    if complete and (not fan_out or done == total):
+        state = "succeeded"
+    elif failed:
+        state = "failed"
+    elif running:
+        state = "running"
+    elif view.meta["status"] != "running":
+        state = "cancelled"
+    elif number.get("left", 0) == 0:
+        state = "running" if done or tries else "ready"
+    else:
+        state = "waiting"
+    return NodeState(
+        id=n,
+        name=name,
+        step=step,
+        state=state,
+        attempts=number.get("tries", 0),
+        running=running,
+        done=done,
+        total=total,
+        failed=failed,
+        began_ms=number.get("began"),
+        ended_ms=number.get("ended"),
+        error=decode_failure(error) if error else None,
+        error_index=error_index if fan_out else None,
+    )
+
+
+def _numbers(nodes: Mapping[str, str], n: int) -> dict[str, int]:
+    names = ("left", "of", "open", "next", "tries", "began", "ended")
+    return {name: int(nodes[key]) for name in names if (key := f"{n}:{name}") in nodes}
+
+
+def _child(name: str) -> tuple[int, int]:
+    node, index = name.split("/")
+    return int(node), int(index)

@@ -1,0 +1,39 @@
+"""What passes between a worker's turns and its executor: claimed jobs one way, finished ones the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from omniq_flow.runtime.operations import Attempt, Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job whose attempt has begun, with the inputs that came along."""
+
+    queue: str
+    job: str
+    attempt: Attempt
+    plan: str
+    run_queue: str
+    number: int
+    errors: int
+    crashes: int
+    inputs: Sequence[Any]
+    item: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job to be finished: how its attempt ended, or None when only its ack is owed."""
+
+    claimed: Claimed
+    ending: Ending | None
+
+
+def read_attempt(job: str, token: str) -> Attempt:
+    """Return the attempt that a job's id names."""
+    run, node, index, epoch = job.rsplit("/", 3)
+    return Attempt(run, int(node), int(index), int(epoch), token)

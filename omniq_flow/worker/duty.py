@@ -1,0 +1,69 @@
+"""The contract of every background duty of a worker: start, a round now and then, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from omniq_flow.errors import SetupError
+
+log = logging.getLogger("omniq_flow.worker")
+
+LONGEST_PAUSE_S = 30.0
+
+
+class Duty:
+    """Something that a worker does besides its turns, again and again until it is stopped.
+
+    A subclass gives ``round``, which does the duty once and returns the seconds until the next time. A server that cannot be
+    reached, or refuses, costs a growing pause and a line in the log, never the duty.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._nudge = asyncio.Event()
+        self._stopped = False
+
+    @property
+    def name(self) -> str:
+        """What the log calls this duty."""
+        return type(self).__name__.lower()
+
+    async def round(self) -> float:
+        """Do the duty once; return the seconds to pause."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begin with a round at once."""
+        self._task = asyncio.create_task(self._go_on(), name=f"omniq_flow {self.name}")
+
+    def nudge(self) -> None:
+        """Let the next round come now."""
+        self._nudge.set()
+
+    async def stop(self) -> None:
+        """End the duty; a round that is waiting for the server is cut off, which every operation survives."""
+        self._stopped = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _go_on(self) -> None:
+        trouble = 0.5
+        # The flag besides the cancel: a cancel that arrives just when an await is done may be swallowed inside a library.
+        while not self._stopped:
+            try:
+                pause = await self.round()
+                trouble = 0.5
+            except SetupError as error:
+                log.warning("%s pauses %.1f s: %s", self.name, trouble, error)
+                pause, trouble = trouble, min(trouble * 2, LONGEST_PAUSE_S)
+            except Exception:
+                log.exception("%s failed and goes on in %.1f s", self.name, trouble)
+                pause, trouble = trouble, min(trouble * 2, LONGEST_PAUSE_S)
+            self._nudge.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._nudge.wait()

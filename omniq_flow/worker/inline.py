@@ -1,0 +1,73 @@
+"""A worker inside this process: for scripts, notebooks and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from omniq_flow.runtime.flow import Flow
+from omniq_flow.runtime.session import Session, current_session
+from omniq_flow.worker.worker import Worker, WorkerOptions
+
+
+@contextmanager
+def worker(*flows: Flow[..., Any], session: Session | None = None, **options: Any) -> Iterator[None]:
+    """Serve flows inside this process while the block runs, on a thread of its own.
+
+    ``options`` are those of ``WorkerOptions``. On leaving, nothing more is claimed and what runs is finished (at most ``drain`` seconds).
+    Raises SetupError when the server cannot be reached.
+    """
+    where = session or current_session()
+    modules = tuple(sorted({flow.name.removesuffix(f".{flow.__name__}") for flow in flows}))
+    inline = _Inline(where, flows, WorkerOptions(**{"modules": modules, **options}))
+    inline.start()
+    try:
+        yield
+    finally:
+        inline.stop()
+
+
+class _Inline:
+    def __init__(self, session: Session, flows: tuple[Flow[..., Any], ...], options: WorkerOptions) -> None:
+        self._session, self._flows, self._options = session, flows, options
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._worker: Worker | None = None
+        self._thread = threading.Thread(target=self._run, name="omniq_flow worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+
+    def stop(self) -> None:
+        if self._loop is not None and self._worker is not None and self._thread.is_alive():
+            try:
+                self._loop.call_soon_threadsafe(self._worker.stop)
+            except RuntimeError:
+                pass  # the loop closed in between: the worker has left by itself (burst)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001  # it is raised again in the thread that started this one
+            self._error = error
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._session.aclient().check()
+            self._worker = Worker(self._session, self._flows, self._options)
+            self._started.set()
+            await self._worker.run()
+        finally:
+            await self._session.aclose()

@@ -1,0 +1,30 @@
+"""Tells which queues this worker serves, for those who wonder why a run does not move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.runtime.presence import worker_here
+from omniq_flow.worker.duty import Duty
+
+BELIEVED_MS = 45_000
+
+
+class Presence(Duty):
+    """Renews the worker's entry in each of its queues, and takes it out when it stops."""
+
+    def __init__(self, client: AsyncOmniqClient, queues: Sequence[str], worker: str) -> None:
+        super().__init__()
+        self._client, self._queues, self._worker = client, queues, worker
+
+    async def round(self) -> float:
+        for queue in self._queues:
+            await self._client.run(worker_here(queue, self._worker, BELIEVED_MS))
+        return BELIEVED_MS / 3000
+
+    async def stop(self) -> None:
+        """End the duty and leave."""
+        await super().stop()
+        for queue in self._queues:
+            await self._client.run(worker_here(queue, self._worker, 0))

@@ -1,0 +1,34 @@
+"""Takes back the jobs of workers that died: their leases have run out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.worker.duty import Duty
+
+log = logging.getLogger("omniq_flow.worker")
+
+BATCH = 1000
+
+
+class Reaper(Duty):
+    """Reaps leases that ran out; whoever claims the job next sees in the run that its attempt crashed."""
+
+    def __init__(self, client: AsyncOmniqClient, queues: Sequence[str], lease_ms: int, reaped: Callable[[], None]) -> None:
+        super().__init__()
+        self._client, self._queues, self._reaped = client, queues, reaped
+        self._pause = min(15.0, max(0.2, lease_ms / 4000))
+
+    async def round(self) -> float:
+        most = 0
+        for queue in self._queues:
+            count = await self._client.reap_expired(queue=queue, max_reap=BATCH)
+            if count:
+                log.warning("queue %s: %d leases ran out; their workers died or were blocked, the jobs go on elsewhere", queue, count)
+                await self._client.promote_delayed(queue=queue, max_promote=BATCH)
+            most = max(most, count)
+        if most:
+            self._reaped()
+        return 0.05 if most >= BATCH else self._pause
