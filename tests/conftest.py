@@ -10,6 +10,8 @@ import pytest
 import redis
 from real_server import Kind, RealServer, start_server
 
+pytest_plugins = ["embedded_project"]
+
 _ENVIRONMENT_NAMES: dict[str, Kind] = {"": "valkey", "valkey": "valkey", "redis": "redis", "redis-server": "redis"}
 
 

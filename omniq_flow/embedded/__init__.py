@@ -11,7 +11,7 @@ from pathlib import Path
 from omniq_flow.embedded.place import project_folder
 from omniq_flow.embedded.server import EmbeddedServer
 
-__all__ = ["EmbeddedServer", "announce_with", "embedded_url"]
+__all__ = ["EmbeddedServer", "announce_with", "embedded_url", "leave"]
 
 
 def embedded_url() -> str:
@@ -32,6 +32,13 @@ def embedded_url() -> str:
     if started:
         _announce(share)
     return share.url
+
+
+def leave() -> None:
+    """Give back what this process holds through `embedded_url`; a server that nobody else uses stops. Close its connections first."""
+    with _guard:
+        while _shares:
+            _shares.popitem()[1].close()
 
 
 def announce_with(announce: Callable[[EmbeddedServer], None]) -> None:

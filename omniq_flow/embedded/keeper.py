@@ -12,7 +12,6 @@ the kernel lets go of them however a process dies, decide everything:
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
@@ -26,7 +25,7 @@ if sys.platform != "win32":
     import fcntl
 
 USERS, START, SERVER = "users.lock", "start.lock", "server.lock"
-DATA, LOG, STOPPED_CLEANLY = "data", "server.log", "stopped-cleanly"
+DATA, LOG = "data", "server.log"
 START_SECONDS = 30.0
 STOP_SECONDS = 60.0
 PAUSE = 0.01
@@ -68,13 +67,13 @@ def take_lock(lock: int, *, shared: bool, seconds: float) -> bool:
             return True
 
 
-def ask(socket_path: str, command: str = "PING") -> str:
-    """Send one command and return the first line of the answer: "+PONG", "-LOADING ...", or "" when nobody answers."""
+def ask(socket_path: str) -> str:
+    """Send a PING and return the first line of the answer: "+PONG", "-LOADING ...", or "" when nobody answers."""
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(START_SECONDS)
         try:
             line.connect(socket_path)
-            line.sendall(f"{command}\r\n".encode())
+            line.sendall(b"PING\r\n")
             return line.recv(512).decode(errors="replace").split("\r\n")[0]
         except OSError:
             return ""
@@ -115,10 +114,7 @@ def _start(folder: Path, socket_path: str, binary: str) -> subprocess.Popen[byte
     lock = open_lock(folder / SERVER)
     if not _take_over(lock, socket_path):
         return None
-    clean = folder / STOPPED_CLEANLY
     data = folder / DATA
-    suspect = data.exists() and not clean.exists()
-    clean.unlink(missing_ok=True)
     data.mkdir(mode=0o700, exist_ok=True)
     log = folder / LOG
     if log.exists() and log.stat().st_size > LOG_LIMIT:
@@ -132,10 +128,6 @@ def _start(folder: Path, socket_path: str, binary: str) -> subprocess.Popen[byte
         except OSError as error:
             raise KeeperError(f"{binary} cannot be run: {error.strerror}") from None
         _wait_until_it_answers(server, socket_path, log, output.tell())
-    if suspect:
-        # An append-only file that was cut off inside a transaction is loaded up to the cut, but what is then appended behind the stump is
-        # dropped by the next start: have it written anew.
-        ask(socket_path, "BGREWRITEAOF")
     return server
 
 
@@ -172,13 +164,10 @@ def _keep(folder: Path, server: subprocess.Popen[bytes]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     server.terminate()
     try:
-        status = server.wait(STOP_SECONDS)
+        server.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         server.kill()
-        status = server.wait()
-    if status == 0:
-        with contextlib.suppress(OSError):
-            (folder / STOPPED_CLEANLY).touch()
+        server.wait()
 
 
 def _leave(_signal: int, _frame: object) -> None:
