@@ -17,7 +17,7 @@ def to_plain(value: Any) -> Any:
     Pydantic models go by field name, never by alias, so that JSON keys are attribute names.
     """
     if is_model(value):
-        return value.model_dump(mode="json", by_alias=False, round_trip=True)
+        return value.model_dump(mode="json", by_alias=False, round_trip=True, warnings="none")
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
