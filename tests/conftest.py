@@ -10,7 +10,7 @@ import pytest
 import redis
 from real_server import Kind, RealServer, start_server
 
-pytest_plugins = ["embedded_project"]
+pytest_plugins = ["embedded_project", "leaks"]
 
 _ENVIRONMENT_NAMES: dict[str, Kind] = {"": "valkey", "valkey": "valkey", "redis": "redis", "redis-server": "redis"}
 

@@ -16,6 +16,8 @@ from omniq_flow.errors import AuthenticationFailed, BadUrl, OutOfRange, ServerUn
 from omniq_flow.queue.connect import MAX_CONNECTIONS, address_of, connect, connect_async, find_address
 from omniq_flow.queue.translation import typed_errors
 
+pytestmark = pytest.mark.keeps_keys("a", "hash")
+
 
 def test_a_socket_url_connects_and_gives_bytes(server: RealServer) -> None:
     with connect(server.url) as client:

@@ -11,6 +11,8 @@ from omniq_flow.errors import AuthenticationFailed, InputError, OmniqError, Serv
 from omniq_flow.queue.connect import address_of, connect, connect_async
 from omniq_flow.queue.translation import passes, refusal_code, translate, typed_errors
 
+pytestmark = pytest.mark.keeps_keys("a", "hash")
+
 
 def _told(reply: str) -> OmniqError:
     """What a user is told when the server answers so."""
@@ -69,7 +71,7 @@ def test_a_stranger_on_the_port() -> None:
 
 async def test_awaits_are_covered_too(server: RealServer) -> None:
     async with connect_async(server.url) as client:
-        await client.hset("hash", "a", "1")  # type: ignore[misc]
+        await client.hset("hash", "a", "1")
         await client.expire("hash", 60)
         with pytest.raises(ServerRefused, match="WRONGTYPE"), typed_errors("here"):
             await client.incr("hash")
