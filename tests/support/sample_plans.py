@@ -103,8 +103,8 @@ def plans(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES, most: int = 8)
             nodes.append(StepNode(place, name, "app.step", args, after))
         else:
             nodes.append(MapNode(place, name, "app.step", words[0], _taken((bits >> 3) % place, words, bits >> 5), args, after))
-    bits = draw(st.none() | st.integers(0, 7))
-    returns = _taken(len(nodes) - 1, words, bits) if nodes and bits is not None else None
+    ending = draw(st.none() | st.integers(0, 7))
+    returns = _taken(len(nodes) - 1, words, ending) if nodes and ending is not None else None
     return Plan(words[0], tuple(nodes), returns)
 
 

@@ -48,6 +48,11 @@ def test_projections_are_said_and_names_where_they_tell_something_new() -> None:
     assert [arrow.label for arrow in draw(diamond()).arrows] == ["", ".a", ".b[0]", "", "other", ""]
 
 
+def test_a_projection_onto_its_own_name_is_said_once() -> None:
+    arguments: dict[str, Template] = {"title": Ref(0, ("title",)), "body": Ref(0, ("text",)), "a": Ref(0)}
+    assert _arrows_into_last(arguments)[0].labels == (".title", ".text → body")
+
+
 def test_a_map_over_a_map_gathers_and_spreads() -> None:
     arrow = draw(map_of_map()).arrows[1]
     assert (arrow.kind, arrow.label) == ("fan-out", "each page of all")

@@ -8,15 +8,16 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_plans import NAMES, digitize, fan_in, plans, two_maps
+from sample_plans import AWKWARD, NAMES, digitize, fan_in, plans, two_maps
 
-from omniq_flow.compiler.plan import Plan
+from omniq_flow.compiler.plan import Const, ParamNode, Plan, Ref, StepNode
 from omniq_flow.errors import MissingExtra
 from omniq_flow.render.dot import dot
 from omniq_flow.render.drawing import draw
 from omniq_flow.render.image import is_possible, png, svg
 from omniq_flow.render.picture import Picture
 from omniq_flow.render.state import NodeView, State
+from omniq_flow.render.wording import LONGEST
 
 TEXT = "{http://www.w3.org/2000/svg}text"
 
@@ -51,11 +52,23 @@ def test_every_svg_is_xml_and_shows_the_labels_as_they_are(plan: Plan, state: St
         assert " ".join(figure.label[:40].split()) in " ".join(texts.split())
 
 
+@pytest.mark.parametrize("label", [label for label in AWKWARD if label.isprintable() and len(label) < LONGEST])
+def test_an_awkward_label_is_shown_letter_by_letter(label: str, capfd: pytest.CaptureFixture[str]) -> None:
+    plan = Plan(label, (ParamNode(0, label), StepNode(1, label, label, {"x": Ref(0, (label,)), "y": Const(label)})))
+    drawing = draw(plan, {1: NodeView(state="failed", error=label)})
+    texts = [text.strip() for text in _texts(svg(dot(drawing)))]
+    assert texts.count(label.strip()) >= 3
+    assert drawing.arrows[0].label in texts
+    assert "syntax error" not in capfd.readouterr().err
+
+
 def test_a_png_is_large_enough_to_read() -> None:
-    picture = png(dot(draw(fan_in(12))))
+    graph = dot(draw(fan_in(12)))
+    points = float(ET.fromstring(svg(graph)).attrib["width"].removesuffix("pt"))
+    picture = png(graph)
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", picture[16:24])
-    assert width > 1500
+    assert width == pytest.approx(2 * points, rel=0.02)
     assert height > 300
     assert len(picture) > 10_000
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import string
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,11 @@ def test_identifiers_and_projections_stay_readable() -> None:
     assert escape("document_id") == "document_id"
     assert escape("each page of .pages, (a/b) ×N") == "each page of .pages, (a/b) ×N"
     assert escape("_it_ 1. x") == "#95;it#95; 1#46; x"
+
+
+def test_no_punctuation_can_be_taken_for_syntax() -> None:
+    kept = re.sub(r"#\d+;", "", "".join(escape(f"x{mark} ") for mark in string.punctuation))
+    assert set(kept) == set("x,/()")
 
 
 @given(label=st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from sample_plans import NAMES, cleaning, diamond, digitize, fan_in, map_of_map, plans, two_maps
 
-from omniq_flow.compiler.plan import ParamNode, Plan
+from omniq_flow.compiler.plan import ParamNode, Plan, Ref, StepNode
 from omniq_flow.render.drawing import draw
 from omniq_flow.render.state import NodeView, State
 from omniq_flow.render.text import coloured, text
@@ -178,6 +178,23 @@ app.two_maps
  ◉  scan ×N  ← split
  ●  merge    ← split, read,…
  ◆  result   ← merge
+"""
+    )
+
+
+def test_a_long_name_leaves_room_for_the_state() -> None:
+    plan = Plan("app.flow", (ParamNode(0, "x"), StepNode(1, "a_name_that_goes_on_and_on", "app.step", {"x": Ref(0)})))
+    assert _shown(plan, 38, {1: NodeView(state="succeeded", duration_ms=5)}).splitlines()[-1] == " ✓  a_name_that_goes…  succeeded  5 ms"
+
+
+def test_ascii_spells_out_what_it_cannot_write() -> None:
+    plan = Plan("app.größe", (ParamNode(0, "größe"), StepNode(1, "b", "app.b", {"x": Ref(0, ("y",)), "z": Ref(0)})))
+    assert _shown(plan, 60, plain=True) == (
+        """
+app.gr\\xf6\\xdfe
+ >  gr\\xf6\\xdfe
+ |
+ *  b            .y -> x, z
 """
     )
 
