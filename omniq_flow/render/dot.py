@@ -27,7 +27,7 @@ _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\\":
 
 
 def dot(drawing: Drawing) -> str:
-    """Return the text of a digraph; fan-outs are blocks, and double lines lead to and from them."""
+    """Return the text of a digraph; fan-outs are blocks with thick arrows to and from them, and a bar marks a join."""
     return "\n".join(["digraph {", *(f"  {line}" for line in _statements(drawing)), "}"]) + "\n"
 
 
