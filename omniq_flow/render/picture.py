@@ -16,6 +16,7 @@ from omniq_flow.errors import InputError
 from omniq_flow.render.state import NodeView
 
 if TYPE_CHECKING:
+    from networkx import DiGraph
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
@@ -76,6 +77,12 @@ class Picture:
         from omniq_flow.render.text import text
 
         return text(self._drawing(), _columns(width), plain=ascii_only)
+
+    def networkx(self) -> DiGraph[str]:
+        """Return the graph for networkx, to compute with: nodes have label, kind, count and state, edges kind and label."""
+        from omniq_flow.render.network import network
+
+        return network(self._drawing())
 
     def coloured(self, width: int | None = None, *, ascii_only: bool = False) -> Text:
         """Return the same lines as :meth:`text` for a rich console, which knows what colours the terminal has."""
