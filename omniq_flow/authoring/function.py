@@ -10,10 +10,11 @@ from functools import cached_property
 from inspect import Signature
 from typing import Any
 
-from omniq_flow.authoring.location import of_function, qualified_name
+from omniq_flow.authoring.location import of_function, qualified_name, users_frame
 from omniq_flow.errors import DefinitionError, InvalidName
 from omniq_flow.wire.names import check_name, shown
 
+_WORD = re.compile(r"\w+")
 _QUOTED_HINT = re.compile(r"(: |-> )'([^']*)'")
 
 
@@ -28,6 +29,7 @@ class Function:
         self.name = self._checked_name(fn, name)
         self.location = of_function(inspect.unwrap(fn))
         self.signature: Signature = inspect.signature(fn)
+        self._locals = _local_names(fn)
         self.__doc__ = fn.__doc__
         self.__name__ = fn.__name__
         self.__qualname__ = fn.__qualname__
@@ -43,11 +45,11 @@ class Function:
         inner = inspect.unwrap(self.fn)
         try:
             closure = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
-            return typing.get_type_hints(inner, localns=dict(closure), include_extras=True)
+            return typing.get_type_hints(inner, localns={**self._locals, **closure}, include_extras=True)
         except NameError as error:
             raise DefinitionError(
                 f"{self.kind} {self.name} ({self.location}): the annotation {error.name!r} cannot be resolved; "
-                "define or import it at the top of the module (not only under TYPE_CHECKING or inside a function)"
+                "define or import it at the top of the module (not only under TYPE_CHECKING)"
             ) from error
         except TypeError as error:
             raise DefinitionError(f"{self.kind} {self.name} ({self.location}): an annotation cannot be resolved: {error}") from error
@@ -72,3 +74,12 @@ class Function:
             return check_name(qualified_name(fn) if name is None else name, self.kind)
         except InvalidName as error:
             raise InvalidName(f"{of_function(fn)}: {error}; @{self.kind}(name=...) gives it another") from None
+
+
+def _local_names(fn: Callable[..., Any]) -> dict[str, Any]:
+    """Return what the annotations of a function inside a function name of its surroundings: seen only now, while those run."""
+    frame = users_frame() if "<locals>" in fn.__qualname__ else None
+    if frame is None:
+        return {}
+    texts = [hint for hint in getattr(fn, "__annotations__", {}).values() if isinstance(hint, str)]
+    return {name: frame.f_locals[name] for text in texts for name in _WORD.findall(text) if name in frame.f_locals}

@@ -32,8 +32,12 @@ def run_all(make: Callable[[A], Coroutine[Any, Any, T]], items: Iterable[A], wid
 
 
 async def in_thread(call: Callable[[], T]) -> T:
-    """Run a function in a thread and wait for it without holding up the loop."""
-    return await asyncio.to_thread(call)
+    """Run a function in a thread of its own and wait for it without holding up the loop."""
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="omniq-flow-call")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, contextvars.copy_context().run, call)
+    finally:
+        thread.shutdown(wait=False)
 
 
 async def _all(make: Callable[[A], Coroutine[Any, Any, T]], items: list[A], width: int) -> list[T]:

@@ -38,11 +38,28 @@ def of_function(fn: Callable[..., Any]) -> Location:
 
 
 def of_caller() -> Location:
-    """Return the line of user code that is being run: the innermost frame outside this package and the standard library."""
+    """Return the line of user code that is being run."""
+    frame = users_frame()
+    return Location(frame.f_code.co_filename, frame.f_lineno) if frame else Location("<unknown>", 0)
+
+
+def users_frame() -> FrameType | None:
+    """Return the frame of the user code that is being run: the innermost outside this package and the standard library."""
     frame: FrameType | None = inspect.currentframe()
     while frame is not None and not _is_users(frame):
         frame = frame.f_back
-    return Location(frame.f_code.co_filename, frame.f_lineno) if frame else Location("<unknown>", 0)
+    return frame
+
+
+def of_error(error: BaseException) -> Location:
+    """Return the innermost line of user code that an error passed through."""
+    found = Location("<unknown>", 0)
+    trace = error.__traceback__
+    while trace is not None:
+        if _is_users(trace.tb_frame):
+            found = Location(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return found
 
 
 def _is_users(frame: FrameType) -> bool:

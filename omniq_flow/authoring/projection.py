@@ -191,6 +191,9 @@ def field_hint(hint: Any, key: Key) -> Any:
     hint = plain_hint(hint)
     if isinstance(hint, type) and (dataclasses.is_dataclass(hint) or is_model_class(hint)):
         return Any
+    if is_union(hint):
+        kinds = [field_hint(each, key) for each in typing.get_args(hint) if each is not types.NoneType]
+        return Any if Any in kinds else functools.reduce(operator.or_, kinds)
     if isinstance(key, int) and unpacked(hint) is None:
         return members(hint) or Any
     try:

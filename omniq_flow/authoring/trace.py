@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from omniq_flow.authoring.graph import Given, Graph, GraphMap, GraphNode, GraphParam, GraphStep, Use
 from omniq_flow.authoring.literal import Taker
-from omniq_flow.authoring.location import Location, of_caller
+from omniq_flow.authoring.location import Location, of_caller, of_error
 from omniq_flow.authoring.reference import Origin, Reference, active_trace, is_reference, origin
-from omniq_flow.errors import ArgumentError, DefinitionError, ForeignReference
+from omniq_flow.errors import ArgumentError, DefinitionError, ForeignReference, TraceError
 from omniq_flow.wire.names import shown
 from omniq_flow.wire.types import dict_of, list_of
 
@@ -50,6 +50,13 @@ class Trace:
         token = active_trace.set(self)
         try:
             result = definition.fn(*args, **kwargs)
+        except TypeError as error:
+            if Reference.__name__ not in str(error) or isinstance(error, DefinitionError):
+                raise
+            raise TraceError(
+                f"flow {self.flow}, {of_error(error)}: {error}: what a step returns has a value only when the flow runs; "
+                "do this inside a step that takes it as an argument"
+            ) from error
         finally:
             active_trace.reset(token)
         hint = hints.get("return", Any)
