@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, NotRequired
 
 from omniq_flow.authoring.projection import item as item_of
 from omniq_flow.authoring.projection import members, plain_hint, unpacked
@@ -24,10 +24,10 @@ def assignable(source: Any, target: Any) -> bool:
         return True
     if is_union(source):
         return all(assignable(each, target) for each in typing.get_args(source))
-    if is_union(target):
-        return any(assignable(source, each) for each in typing.get_args(target))
     if typing.get_origin(source) is Literal:
         return _literal(source, target)
+    if is_union(target):
+        return any(assignable(source, each) for each in typing.get_args(target))
     if typing.get_origin(target) is Literal:
         return any(isinstance(value, source) for value in typing.get_args(target)) if isinstance(source, type) else False
     return _classes(source, target)
@@ -52,8 +52,8 @@ def _classes(source: Any, target: Any) -> bool:
         return _typed_dicts(kind, wanted)
     if issubclass(wanted, Mapping) or issubclass(kind, Mapping):
         return _derives(kind, wanted) and _arguments(source, target)
-    if _holds_items(wanted) and _holds_items(kind):
-        return _derives(kind, wanted) and _items(source, target)
+    if _holds_items(wanted):
+        return _holds_items(kind) and _derives(kind, wanted) and _items(source, target)
     return _derives(kind, wanted)
 
 
@@ -66,9 +66,15 @@ def _derives(kind: type, wanted: type) -> bool:
 def _typed_dicts(kind: type, wanted: type) -> bool:
     """Let a TypedDict be a dict, and one with the same or more keys another; a plain dict may have them all, who knows."""
     if typing.is_typeddict(kind) and typing.is_typeddict(wanted):
-        required: frozenset[str] = getattr(wanted, "__required_keys__", frozenset())
-        return required <= typing.get_type_hints(kind).keys()
+        return _required_keys(wanted) <= typing.get_type_hints(kind).keys()
     return issubclass(kind, Mapping) and issubclass(wanted, Mapping)
+
+
+def _required_keys(kind: type) -> set[str]:
+    """Return the keys that must be there; Python's own ``__required_keys__`` overlooks NotRequired in postponed annotations."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    declared: frozenset[str] = getattr(kind, "__required_keys__", frozenset())
+    return {name for name in declared if typing.get_origin(hints[name]) is not NotRequired}
 
 
 def _holds_items(kind: type) -> bool:

@@ -26,9 +26,9 @@ def check(graph: Graph) -> None:
         raise DefinitionError(f"{where} returns {type_name(graph.hint)}, which cannot travel as JSON: {reason}")
     if graph.returns is None:
         if not assignable(None, graph.hint):
-            raise TypeMismatch(f"{where} is declared to return {type_name(graph.hint)}, but its body returns nothing")
+            raise TypeMismatch(f"{where}: the result is declared as {type_name(graph.hint)}, but the body returns nothing")
         return
-    _check_given(graph.returns, graph.hint, where, "is declared to return")
+    _check_given(graph.returns, graph.hint, where, "the result is declared as")
 
 
 def _check_names(graph: Graph) -> None:
@@ -78,12 +78,12 @@ def _check_given(given: Given, hint: Any, where: str, takes: str) -> None:
             if not _takes_list(hint, len(items)):
                 raise TypeMismatch(f"{where}: {takes} {type_name(hint)}, but is given a list or tuple of {len(items)}; pass what it takes")
             for index, each in enumerate(items):
-                _check_given(each, field_hint(hint, index), where, f"{takes} {type_name(hint)}; its item {index} is")
+                _check_given(each, field_hint(hint, index), where, f"{takes} {type_name(hint)}: item {index} must be")
         case DictLiteral(items=named):
             if not _takes_dict(hint):
                 raise TypeMismatch(f"{where}: {takes} {type_name(hint)}, but is given a dict; pass what it takes")
             for key, each in named.items():
-                _check_given(each, field_hint(hint, key), where, f"{takes} {type_name(hint)}; its item {key!r} is")
+                _check_given(each, field_hint(hint, key), where, f"{takes} {type_name(hint)}: item {key!r} must be")
 
 
 def _takes_list(hint: Any, length: int) -> bool:
@@ -119,6 +119,6 @@ def _check_over(over: Given, item: Any, where: str) -> None:
                 )
         case ListLiteral(items=items):
             for index, each in enumerate(items):
-                _check_given(each, item, where, f"the items of .map() go to a parameter that takes; item {index} is")
+                _check_given(each, item, where, f"item {index} that .map() goes over must be")
         case _:
             pass

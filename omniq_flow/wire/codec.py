@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import PurePath
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
@@ -97,12 +97,16 @@ def _cached(hint: Any) -> Codec[Any] | str:
     return _build(hint)
 
 
-def codec(hint: type[T] | Any) -> Codec[T]:
+@overload
+def codec(hint: type[T]) -> Codec[T]: ...
+@overload
+def codec(hint: Any) -> Codec[Any]: ...
+def codec(hint: Any) -> Codec[Any]:
     """Return the codec of a type hint; raises NotSerialisable when no value of the type can travel."""
     made = _lookup(hint)
     if isinstance(made, str):
         raise NotSerialisable(f"{type_name(hint)} cannot travel as JSON: {made}")
-    return cast("Codec[T]", made)
+    return made
 
 
 def serialisable(hint: Any) -> str | None:

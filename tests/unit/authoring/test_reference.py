@@ -238,7 +238,7 @@ def test_a_field_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(TypeMismatch, match=r"load.pages\[slice\(0, 2, None\)\]: list\[Page\] is indexed by whole numbers"):
         traced(lambda name: load(name).pages[0:2])
     with pytest.raises(TypeMismatch, match=r"load.pages.append: list\[Page\] has no field 'append'"):
-        traced(lambda name: load(name).pages.append(3))  # type: ignore[func-returns-value, arg-type]  # pyright: ignore[reportArgumentType]
+        traced(lambda name: load(name).pages.append(3))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_unpacking_what_has_no_fixed_length_says_how_to_annotate() -> None:

@@ -125,7 +125,8 @@ async def test_async_code_awaits_steps_of_both_kinds_on_its_own_loop() -> None:
 
     assert await which.acall() == id(asyncio.get_running_loop())
     assert await double.acall(4) == 8
-    assert await asyncio.gather(shout.acall("a"), shout.acall("b")) == ["A!", "B!"]
+    first, second = await asyncio.gather(shout.acall("a"), shout.acall("b"))
+    assert first + second == "A!B!"
 
 
 def test_async_steps_may_call_each_other_as_plain_functions() -> None:
@@ -223,7 +224,7 @@ def test_map_needs_a_first_parameter_to_give_the_items_to() -> None:
 
     for mapped in (nothing, only_keywords):
         with pytest.raises(ArgumentError, match=r"has no first positional parameter that \.map\(\) could give the items to"):
-            mapped.map([1])  # type: ignore[misc]
+            mapped.map([1])
 
 
 def test_hints_may_name_what_is_defined_later_and_local_names() -> None:
@@ -233,7 +234,8 @@ def test_hints_may_name_what_is_defined_later_and_local_names() -> None:
 
     @step
     def early(x: Later, y: Local | None = None) -> list[Closed]:
-        return [Closed()] * bool(x or y)
+        del x, y
+        return [Closed()]
 
     assert early.hints == {"x": Later, "y": Local | None, "return": list[Closed]}
 
@@ -245,7 +247,7 @@ def test_a_hint_that_cannot_be_resolved_names_the_missing_name() -> None:
     @step
     def dangling(x: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-    assert dangling(3) is None  # type: ignore[func-returns-value]
+    dangling(3)
     with pytest.raises(
         DefinitionError, match=r"step .*dangling \(.*test_step\.py:\d+\): the annotation 'Missing' cannot be resolved; define"
     ):

@@ -214,6 +214,11 @@ def test_positional_only_starred_and_keyword_arguments_arrive_under_their_names(
     }
 
 
+@FlowDefinition
+def inner(document_id: str) -> list[Page]:
+    return split(document_id)
+
+
 WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda d: split(), ArgumentError, r"missing a required argument: 'document_id'; the step is split\(docu"),  # type: ignore[call-arg]
     (lambda d: split(d, d), ArgumentError, "too many positional arguments"),  # type: ignore[call-arg]
@@ -243,11 +248,6 @@ WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda d: inner(d), DefinitionError, "inner is called inside a flow, which is not possible yet; call its steps here"),  # noqa: PLW0108
     (lambda d: inner.trace(), DefinitionError, "is traced inside the body of another flow"),
 ]
-
-
-@FlowDefinition
-def inner(document_id: str) -> list[Page]:
-    return split(document_id)
 
 
 @pytest.mark.parametrize("wrong, kind, message", WRONG)
