@@ -62,12 +62,13 @@ def parse_address(url: str) -> Address:
             f"cannot read the URL {redacted(url)}: expected {SCHEMES}, then [user:password@]host[:port][/db]; "
             "write special characters in a password percent-encoded (/ as %2F, @ as %40, # as %23)"
         ) from None
+    if parts.scheme not in {*TLS_BY_SCHEME, "unix"}:
+        raise BadUrl(f"the URL {redacted(url)} must begin with {SCHEMES}")
+    if parts.fragment or "@" in parts.query:
+        # What looks like options or a fragment may be the rest of a password, so none of it is shown.
+        raise BadUrl(f"the URL {redacted(url)} holds a '#' or '?' before an '@': in a password, write # as %23, ? as %3F and @ as %40")
     if parts.scheme == "unix":
         return _unix(parts, url)
-    if parts.scheme not in TLS_BY_SCHEME:
-        raise BadUrl(f"the URL {redacted(url)} must begin with {SCHEMES}")
-    if parts.fragment:
-        raise BadUrl(f"the URL {redacted(url)} holds a '#': write it as %23 in a password")
     tls = TLS_BY_SCHEME[parts.scheme]
     options = _options(parts, url, tls=tls)
     return Address(

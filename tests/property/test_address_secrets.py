@@ -20,6 +20,7 @@ scheme = st.sampled_from(["redis", "rediss", "valkey", "unix", "http", ""])
 @example(scheme="redis", before="/", after="", tail="h")
 @example(scheme="redis", before="", after="#", tail="h")
 @example(scheme="redis", before="[", after="", tail="h")
+@example(scheme="redis", before="?", after="", tail="h")
 def test_a_refused_url_never_shows_its_password(scheme: str, before: str, after: str, tail: str) -> None:
     url = f"{scheme}://alice:{before}{SECRET}{after}@{tail}"
     try:
