@@ -6,9 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from typing import cast
 
+import hypothesis
 import pytest
 import redis
 from real_server import Kind, RealServer, start_server
+
+# Examples talk to real servers on machines that may be busy: how long one takes says nothing.
+hypothesis.settings.register_profile("real servers", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("real servers")
 
 pytest_plugins = ["embedded_project", "leaks"]
 
