@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from omniq_flow.compiler.plan import MapNode, Plan, references
@@ -59,12 +59,14 @@ def read_result(run_id: str, plan: Plan) -> Talk[bytes]:
     return assemble(plan.returns, outcomes.__getitem__)
 
 
-def inline_inputs(inputs: Sequence[Any]) -> tuple[Mapping[str, bytes], Sequence[str]]:
-    """Sort a begin's inputs into those that came along (JSON by word) and those to be fetched."""
+def inline_inputs(inputs: Sequence[Any], words: Container[str]) -> tuple[Mapping[str, bytes], Sequence[str]]:
+    """Sort those of a begin's inputs that ``words`` names into those that came along (JSON by word) and those to be fetched."""
     here: dict[str, bytes] = {}
     far: list[str] = []
     for word, kind, value in inputs:
         name = word.decode()
+        if name not in words:
+            continue
         if kind == b"value":
             here[name] = value
         elif kind == b"items":

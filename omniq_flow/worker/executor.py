@@ -19,6 +19,7 @@ from omniq_flow.runtime.failure import failure_of
 from omniq_flow.runtime.operations import Ending, Verdict
 from omniq_flow.runtime.outcomes import pack
 from omniq_flow.runtime.reading import inline_inputs, read_outcome
+from omniq_flow.runtime.shapes import inputs
 from omniq_flow.runtime.starting import stage_lists
 from omniq_flow.runtime.talk import Talk, ahold
 from omniq_flow.worker.attempt import Claimed
@@ -96,7 +97,7 @@ class Executor:
 
     async def _arguments(self, claimed: Claimed, compiled: CompiledFlow) -> dict[str, Any]:
         attempt = claimed.attempt
-        here, far = inline_inputs(claimed.inputs)
+        here, far = inline_inputs(claimed.inputs, inputs(compiled.plan, compiled.plan.nodes[attempt.node]))
         outcomes = {int(word[1:]): data for word, data in here.items()}
         for word in far:
             outcomes[int(word[1:])] = await self._patiently(lambda word=word: read_outcome(attempt.run, word))  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 from omniq_flow.errors import OmniqError
@@ -110,10 +110,18 @@ def _turned(reply: Any) -> Turned:
     finished, jobs, returned, next_due = reply
     return Turned(
         finished=[Outcome(word.decode(), due_entries(due)) for word, due in finished],
-        jobs=[_claimed(*job) for job in jobs],
+        jobs=_sharing([_claimed(*job) for job in jobs]),
         returned=[Returned(*(part.decode() for part in one)) for one in returned],
         next_due=int(next_due),
     )
+
+
+def _sharing(jobs: list[Claimed]) -> list[Claimed]:
+    """Give all jobs of a run what any of them brought along: the script sends what several siblings take only once."""
+    brought: dict[str, list[Any]] = {}
+    for job in jobs:
+        brought.setdefault(job.attempt.run, []).extend(job.inputs)
+    return [replace(job, inputs=brought[job.attempt.run]) for job in jobs]
 
 
 def _claimed(
