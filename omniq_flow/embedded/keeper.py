@@ -79,6 +79,11 @@ def ask(socket_path: str) -> str:
             return ""
 
 
+def is_up(answer: str) -> bool:
+    """Tell whether it is the answer of a server that has its data: busy with a script, for instance, is up, and loading is not."""
+    return bool(answer) and not answer.startswith("-LOADING")
+
+
 def main(folder: Path, socket_path: str, binary: str) -> int:
     """Leave a keeper behind and return 0 once its server answers, else 1 with the reason on stderr."""
     news, report = os.pipe()
@@ -136,7 +141,7 @@ def _take_over(lock: int, socket_path: str) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while not take_lock(lock, shared=False, seconds=PAUSE):
         answer = ask(socket_path)
-        if answer == "+PONG":
+        if is_up(answer):
             return False
         if not answer and time.monotonic() > deadline:
             raise KeeperError("another server holds its data and does not answer")
@@ -145,7 +150,7 @@ def _take_over(lock: int, socket_path: str) -> bool:
 
 def _wait_until_it_answers(server: subprocess.Popen[bytes], socket_path: str, log: Path, log_start: int) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while (answer := ask(socket_path)) != "+PONG":
+    while not is_up(answer := ask(socket_path)):
         if server.poll() is not None:
             raise KeeperError(f"it ended at once; the last lines of its log {log}:\n{_tail(log, log_start)}")
         # A server that is loading its data says so, and may take long.

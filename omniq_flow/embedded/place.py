@@ -52,13 +52,18 @@ def unusable(folder: Path, error: OSError) -> EmbeddedServerError:
 
 
 def socket_path(folder: Path) -> str:
-    """Return the path of the server's socket: the one that the last starter noted, else a fresh choice."""
+    """Return the path of the server's socket: inside the folder, or where the last starter noted it when that is too long for a socket."""
+    inside = str(folder / SOCKET)
+    if _fits(inside):
+        return inside
     try:
-        return (folder / SOCKET_NOTE).read_text(encoding="utf-8")
+        noted_for, _, noted = (folder / SOCKET_NOTE).read_bytes().rpartition(b"\n")
     except FileNotFoundError:
         return choose_socket_path(folder)
     except OSError as error:
         raise unusable(folder, error) from error
+    # The note in a folder that was copied or moved is about another server.
+    return os.fsdecode(noted) if noted_for == os.fsencode(folder) else choose_socket_path(folder)
 
 
 def note_socket_path(folder: Path) -> str:
@@ -67,7 +72,7 @@ def note_socket_path(folder: Path) -> str:
     note = folder / SOCKET_NOTE
     try:
         draft = note.with_suffix(".new")
-        draft.write_text(chosen, encoding="utf-8")
+        draft.write_bytes(os.fsencode(folder) + b"\n" + os.fsencode(chosen))
         draft.replace(note)
     except OSError as error:
         raise unusable(folder, error) from error
@@ -77,17 +82,21 @@ def note_socket_path(folder: Path) -> str:
 def choose_socket_path(folder: Path) -> str:
     """Return a path inside the folder, or one in a private runtime folder when that is too long for a socket."""
     inside = str(folder / SOCKET)
-    if len(os.fsencode(inside)) <= LONGEST_SOCKET_PATH:
+    if _fits(inside):
         return inside
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16] + ".sock"
     for runtime in _runtime_folders():
         elsewhere = str(runtime / name)
-        if len(os.fsencode(elsewhere)) <= LONGEST_SOCKET_PATH:
+        if _fits(elsewhere):
             _make_private(runtime)
             return elsewhere
     raise EmbeddedServerError(
         f"no folder is short enough for the embedded server's socket. Set XDG_RUNTIME_DIR to a shorter path. {WAY_OUT}"
     )
+
+
+def _fits(path: str) -> bool:
+    return len(os.fsencode(path)) <= LONGEST_SOCKET_PATH
 
 
 def _runtime_folders() -> list[Path]:

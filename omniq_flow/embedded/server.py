@@ -31,7 +31,7 @@ class EmbeddedServer:
     def __init__(self, project: Path | None = None) -> None:
         if sys.platform == "win32":
             raise EmbeddedServerError(f"there is no embedded server for Windows. {WAY_OUT}")
-        self.folder = (project or project_folder()).absolute() / FOLDER
+        self.folder = (project or project_folder()).resolve() / FOLDER
         prepare(self.folder)
         with self._usable_folder():
             share = keeper.open_lock(self.folder / keeper.USERS)
@@ -87,7 +87,7 @@ class EmbeddedServer:
             )
 
     def _answers(self) -> bool:
-        return keeper.ask(socket_path(self.folder)) == "+PONG"
+        return keeper.is_up(keeper.ask(socket_path(self.folder)))
 
     def _run_keeper(self) -> None:
         binary = find_binary()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +135,24 @@ def test_a_folder_open_to_others_is_closed(project: Path) -> None:
     (project / ".omniq-flow").chmod(0o777)
     with EmbeddedServer(project) as share:
         assert stat.S_IMODE(share.folder.stat().st_mode) == 0o700
+
+
+def test_a_server_that_is_busy_with_a_script_is_up(project: Path) -> None:
+    with EmbeddedServer(project) as share, redis.Redis.from_url(share.url) as client, redis.Redis.from_url(share.url) as other:
+        client.config_set("busy-reply-threshold", 1)
+        script = threading.Thread(target=_endless, args=(share.url,))
+        script.start()
+        try:
+            eventually(lambda: keeper.ask(str(share.folder / "server.sock")).startswith("-BUSY"), "the script runs")
+            assert not share.ensure()
+        finally:
+            other.script_kill()
+            script.join()
+
+
+def _endless(url: str) -> None:
+    with redis.Redis.from_url(url) as client, contextlib.suppress(redis.ResponseError):
+        client.eval("while true do end", 0)
 
 
 def _append_only_file(project: Path) -> Path:

@@ -86,6 +86,23 @@ def test_different_projects_get_different_sockets(deep: Path) -> None:
     assert choose_socket_path(deep / "a") != choose_socket_path(deep / "b")
 
 
+def test_a_copied_project_gets_a_server_of_its_own(deep: Path) -> None:
+    with EmbeddedServer(deep) as share:
+        copied = deep.with_name("copy")
+        (copied / ".omniq-flow").mkdir(parents=True)
+        shutil.copy(deep / ".omniq-flow" / "socket", copied / ".omniq-flow")
+        with EmbeddedServer(copied) as other:
+            assert other.started
+            assert run_id(other.url) != run_id(share.url)
+    eventually(lambda: stopped(copied), "the copy's server stops too")
+
+
+def test_a_project_reached_through_a_link_is_the_same(deep: Path) -> None:
+    (deep.parent / "link").symlink_to(deep)
+    with EmbeddedServer(deep) as share, EmbeddedServer(deep.parent / "link") as same:
+        assert (same.url, same.started) == (share.url, False)
+
+
 def test_a_path_of_just_the_allowed_length_is_used(project: Path) -> None:
     room = LONGEST_SOCKET_PATH - len(str(project / "/.omniq-flow/server.sock")) - len(str(project)) - 1
     exact = project / ("x" * room)
