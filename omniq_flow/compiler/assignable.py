@@ -89,6 +89,8 @@ def _items(source: Any, target: Any) -> bool:
         inside = members(target)
         return inside is None or all(assignable(item_of(source, i).hint, inside) for i in range(have))
     ours, theirs = members(source), members(target)
+    if want is not None:
+        return all(assignable(ours, item_of(target, i).hint) for i in range(want))
     return ours is None or theirs is None or assignable(ours, theirs)
 
 

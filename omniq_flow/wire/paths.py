@@ -24,7 +24,10 @@ def exact_path(path: str, data: bytes, fails: Callable[[bytes], bool]) -> str:
 
     ``fails`` tells whether JSON is refused by the same type; the key is found by halving the dict.
     """
-    plain = msgspec.json.decode(data)
+    try:
+        plain = msgspec.json.decode(data)
+    except msgspec.DecodeError:  # broken further on: the first error was told before that was seen
+        return path
     while _UNKNOWN_KEY in path:
         found = _walk(plain, path[: path.index(_UNKNOWN_KEY)])
         if not isinstance(found, dict) or not found:

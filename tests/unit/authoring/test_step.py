@@ -222,7 +222,8 @@ def test_map_needs_a_first_parameter_to_give_the_items_to() -> None:
     def only_keywords(*, x: int) -> int:
         return x
 
-    for mapped in (nothing, only_keywords):
+    unfit: list[Any] = [nothing, only_keywords]
+    for mapped in unfit:
         with pytest.raises(ArgumentError, match=r"has no first positional parameter that \.map\(\) could give the items to"):
             mapped.map([1])
 

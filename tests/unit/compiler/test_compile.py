@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from worked_off import work_off
 
 from omniq_flow.authoring.flow import FlowDefinition
 from omniq_flow.authoring.step import fan, step
 from omniq_flow.compiler.compile import compile_flow
-from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
 from omniq_flow.compiler.plan import Const, ListOf, MapNode, ParamNode, Plan, Ref, StepNode
-from omniq_flow.compiler.template import assemble, elements
 
 
 @dataclass
@@ -191,29 +190,6 @@ SHAPES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (shapes_of_results, ("abc",)),
     (parameter_back, ("abc",)),
 ]
-
-
-def work_off(compiled: CompiledFlow, args: tuple[Any, ...]) -> Any:
-    """Do what workers do, node by node, with nothing but plan, codecs and raw JSON."""
-    outcomes = {compiled.params[name].node: data for name, data in compiled.bind(args, {}).items()}
-
-    def call(code: NodeCode, arguments: dict[str, bytes]) -> bytes:
-        result = code.step.invoke({name: code.args[name].decode(data, name) for name, data in arguments.items()})
-        return code.result.encode(result, "result")
-
-    for node in compiled.plan.nodes:
-        if isinstance(node, ParamNode):
-            continue
-        code = compiled.nodes[node.id]
-        assert code.step.name == node.step
-        arguments = {name: assemble(template, outcomes.__getitem__) for name, template in node.args.items()}
-        if isinstance(node, StepNode):
-            outcomes[node.id] = call(code, arguments)
-        else:
-            items = elements(assemble(node.over, outcomes.__getitem__), node.name)
-            outcomes[node.id] = b"[" + b",".join(call(code, {node.item: item, **arguments}) for item in items) + b"]"
-    returns = compiled.plan.returns
-    return compiled.returns.decode(b"null" if returns is None else assemble(returns, outcomes.__getitem__))
 
 
 def plain(value: Any) -> Any:

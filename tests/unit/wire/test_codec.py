@@ -228,6 +228,7 @@ def test_values_of_another_type_are_refused_with_what_type_and_path(hint: Any, v
 @pytest.mark.parametrize(
     "hint, data",
     [
+        (dict[str, int], b'{"a":"x",['),
         (int, b'"x"'),
         (int, b"{"),
         (int, b""),
