@@ -17,7 +17,7 @@
 -- cost     9 commands, up to 16 with a group
 local Q = anchor(KEYS[1])
 local now, error, tally = clock(ARGV[2]), ARGV[4], {}
-local refusal, lease = lease_check(Q, ARGV[1], ARGV[3])
+local refusal, lease = lease_check(Q, ARGV[1], ARGV[3], {RETRY = true, FAILED = true})
 if refusal then
   return refusal
 end

@@ -16,7 +16,7 @@
 -- cost     10 commands, up to 20 with a group
 local Q = anchor(KEYS[1])
 local now, tally = clock(ARGV[2]), {}
-local refusal, lease = lease_check(Q, ARGV[1], ARGV[3])
+local refusal, lease = lease_check(Q, ARGV[1], ARGV[3], {OK = true})
 if refusal then
   return refusal
 end

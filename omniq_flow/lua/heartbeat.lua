@@ -14,8 +14,4 @@
 -- cost     3 commands
 local Q = anchor(KEYS[1])
 local refusal, lock = extend_lease(Q, ARGV[1], ARGV[3], clock(ARGV[2]), tonumber(ARGV[4]))
-if not refusal then
-  return {'OK', digits(lock)}
-end
--- A token that its ack or release has spent holds no lease, whatever that reply was.
-return refusal[1] == 'ERR' and refusal or {'ERR', 'NOT_ACTIVE'}
+return refusal or {'OK', digits(lock)}

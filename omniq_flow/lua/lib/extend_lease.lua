@@ -3,10 +3,10 @@
 
 --- extend_lease(Q, id, token, now, lease_ms) -> refusal, lock_until_ms
 -- Moves a lease's end to now + lease_ms, or now + its own timeout_ms when 0: never added to the old end, so a crash is noticed in time.
--- refusal is lease_check's; then nothing is written.
+-- refusal is lease_check's (a spent token holds no lease, whatever it was spent on); then nothing is written.
 -- reads and writes Q:job:<id>, writes Q:active; 3 commands
 local function extend_lease(Q, id, token, now, lease_ms)
-  local refusal, lease = lease_check(Q, id, token)
+  local refusal, lease = lease_check(Q, id, token, {})
   if refusal then
     return refusal
   end

@@ -1,9 +1,10 @@
---- lease_check(Q, id, token) -> refusal, lease
+--- lease_check(Q, id, token, repeats) -> refusal, lease
 -- refusal is nil when the job is leased under this token; then `lease` (id, token, gid, attempt, max_attempts, timeout_ms, backoff_ms)
--- is what the parts that end a lease take. Otherwise refusal is the reply to give: the first reply once more when this
--- token was spent already (its ack or release is being repeated), else {'ERR', TOKEN_REQUIRED | NOT_ACTIVE | TOKEN_MISMATCH}.
+-- is what the parts that end a lease take. Otherwise refusal is the reply to give: the first reply once more when this token was
+-- spent and that reply began with a word of the set `repeats` (so it is this very operation that comes again; nil: whatever it
+-- was), else {'ERR', TOKEN_REQUIRED | NOT_ACTIVE | TOKEN_MISMATCH}.
 -- reads Q:job:<id>, writes nothing; 1 command
-local function lease_check(Q, id, token)
+local function lease_check(Q, id, token, repeats)
   if not token or token == '' then
     return {'ERR', 'TOKEN_REQUIRED'}
   end
@@ -15,7 +16,9 @@ local function lease_check(Q, id, token)
     for word in string.gmatch(string.sub(spent, #token + 2), '%S+') do
       words[#words + 1] = word
     end
-    return words
+    if not repeats or repeats[words[1]] then
+      return words
+    end
   end
   if job[1] ~= 'active' then
     return {'ERR', 'NOT_ACTIVE'}

@@ -10,9 +10,9 @@ local function replay_get(Q, client, seq)
   if not kept then
     return 'NEW'
   end
-  local last, reply = cmsgpack.unpack(kept)
-  if seq == last then
-    return 'SAME', reply
+  local last = cmsgpack.unpack(kept)
+  if seq == last[1] then
+    return 'SAME', last[2]
   end
-  return seq < last and 'STALE' or 'NEW'
+  return seq < last[1] and 'STALE' or 'NEW'
 end

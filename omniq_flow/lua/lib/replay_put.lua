@@ -4,6 +4,6 @@
 -- writes Q:sent:<client>; 1 command
 local function replay_put(Q, client, seq, reply)
   if client and client ~= '' then
-    redis.call('SET', Q .. ':sent:' .. client, cmsgpack.pack(seq, reply), 'PX', '300000')
+    redis.call('SET', Q .. ':sent:' .. client, cmsgpack.pack({seq, reply}), 'PX', '300000')
   end
 end
