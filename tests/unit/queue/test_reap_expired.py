@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from keyspace import Expiring, keyspace
+from queue_seed import Seed
+
+from omniq_flow.queue import OmniqClient
+from omniq_flow.queue.calls import Call
+from omniq_flow.queue.operations import reap_expired
+
+
+def reap(now_ms: int = 50_000, seq: int = 1, **options: Any) -> Any:
+    return reap_expired("q", call=Call("me", seq), now_ms=now_ms, **options)
+
+
+def test_a_lease_that_ran_out_is_tried_again_after_the_backoff(effect: Any, seed: Seed) -> None:
+    seed.job("a", "active", lock=50_000, spent="older OK")
+    seed.job("alive", "active", lock=50_001)
+    result, changed = effect(reap())
+    assert result == 1
+    assert changed == {
+        "{q}:active": {"a": None},
+        "{q}:idx:active": {"a": None},
+        "{q}:delayed": {"a": 55_000},
+        "{q}:idx:delayed": {"a": 50_000},
+        "{q}:job:a": {"state": "delayed", "due_ms": "55000", "updated_ms": "50000", "lock_until_ms": "", "lease_token": ""},
+        "{q}:stats": {"last_activity_ms": "50000", "active": "1", "delayed": "1"},
+        "{q}:sent:me": [1, ["OK", "1"]],
+    }
+
+
+def test_the_last_attempt_fails(effect: Any, seed: Seed) -> None:
+    seed.job("a", "active", lock=1, attempt=3)
+    result, changed = effect(reap())
+    assert result == 1
+    assert changed["{q}:failed"] == ["a"]
+    assert changed["{q}:idx:failed"] == {"a": 50_000}
+    assert changed["{q}:job:a"] == {"state": "failed", "failed_ms": "50000", "updated_ms": "50000", "lock_until_ms": "", "lease_token": ""}
+    assert changed["{q}:stats"] == {"last_activity_ms": "50000", "active": "0", "failed": "1"}
+
+
+def test_its_group_gets_the_place_back(effect: Any, seed: Seed) -> None:
+    seed.job("a", "active", lock=1, gid="g")
+    seed.job("b", "wait", gid="g")
+    seed.group("g", inflight=1)
+    _, changed = effect(reap())
+    assert changed["{q}:g:g:inflight"] is None
+    assert changed["{q}:groups:ready"] == {"g": 50_000}
+    assert changed["{q}:wake"] == Expiring(["1"])
+
+
+def test_at_most_so_many_the_longest_over_first(effect: Any, seed: Seed) -> None:
+    for number in range(5):
+        seed.job(f"j{number}", "active", lock=10 - number)
+    result, changed = effect(reap(max_reap=2))
+    assert result == 2
+    assert changed["{q}:active"] == {"j4": None, "j3": None}
+
+
+def test_nothing_to_reap_changes_nothing(effect: Any, seed: Seed) -> None:
+    seed.job("alive", "active", lock=50_001)
+    assert effect(reap()) == (0, {})
+
+
+def test_a_lease_without_its_job_is_dropped_and_counted(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("ghost", "active", lock=1)
+    redis_client.delete("{q}:job:ghost")
+    result, changed = effect(reap())
+    assert result == 1
+    assert changed == {
+        "{q}:active": None,
+        "{q}:idx:active": None,
+        "{q}:stats": {"last_activity_ms": "50000", "active": "0"},
+        "{q}:sent:me": [1, ["OK", "1"]],
+    }
+
+
+def test_a_place_lost_with_its_job_is_found_again_by_counting(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    for name in ("ghost", "alive"):
+        seed.job(name, "active", lock=1 if name == "ghost" else 90_000, gid="g")
+    seed.job("next", "wait", gid="g")
+    seed.group("g", inflight=2, limit=2)
+    redis_client.delete("{q}:job:ghost")
+    result, changed = effect(reap())
+    assert result == 1
+    assert changed["{q}:g:g:inflight"] == "1"
+    assert changed["{q}:groups:ready"] == {"g": 50_000}
+    assert changed["{q}:lost"] == Expiring({"since": "50000", "cursor": "0", "gid:g": "1"})
+
+
+def test_a_lost_place_of_an_idle_group_is_found_when_the_group_is_used_again(
+    omniq: OmniqClient, seed: Seed, redis_client: redis.Redis
+) -> None:
+    seed.job("ghost", "active", lock=1, gid="g")
+    seed.group("g", inflight=1)
+    redis_client.delete("{q}:job:ghost")
+    omniq.run(reap())
+    omniq.publish(queue="q", payload={}, job_id="a", gid="g")
+    job = omniq.reserve(queue="q")
+    assert job is not None
+    assert job.status == "JOB"
+    assert job.job_id == "a"
+
+
+def test_a_group_that_is_rightly_full_stays_full_and_is_counted_once(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("ghost", "active", lock=1, gid="other")
+    seed.job("alive", "active", lock=90_000, gid="g")
+    seed.job("waits", "wait", gid="g")
+    seed.group("g", inflight=1)
+    redis_client.delete("{q}:job:ghost")
+    omniq.run(reap())
+    space = keyspace(redis_client)
+    assert space["{q}:g:g:inflight"] == "1"
+    assert "{q}:groups:ready" not in space
+    redis_client.config_resetstat()
+    omniq.publish(queue="q", payload={}, gid="g")
+    stats = redis_client.info("commandstats")
+    assert isinstance(stats, dict)
+    assert "cmdstat_zrange" not in stats, "counting reads all of active; a group that was counted is not counted again"
+
+
+def test_waiting_groups_are_visited_in_bounded_steps(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    for number in range(250):
+        seed.job(f"w{number:03}", "wait", gid=f"g{number:03}", at=number)
+        seed.group(f"g{number:03}", inflight=1)
+    seed.job("ghost", "active", lock=1, gid="g000")
+    redis_client.delete("{q}:job:ghost")
+    ready = []
+    for seq in (1, 2, 3, 4):
+        omniq.run(reap(seq=seq))
+        ready.append(redis_client.zcard("{q}:groups:ready"))
+    assert ready == [100, 200, 250, 250], "none of these groups holds a lease: each place was lost"
+
+
+def test_a_stale_lease_on_a_job_that_waits_is_dropped_without_touching_the_job(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("a", "wait")
+    redis_client.zadd("{q}:active", {"a": 1})
+    result, changed = effect(reap())
+    assert result == 1
+    assert changed == {"{q}:active": None, "{q}:stats": {"last_activity_ms": "50000", "active": "0"}, "{q}:sent:me": [1, ["OK", "1"]]}
