@@ -88,9 +88,9 @@ def _items(source: Any, target: Any) -> bool:
     if have is not None:
         inside = members(target)
         return inside is None or all(assignable(item_of(source, i).hint, inside) for i in range(have))
-    ours, theirs = members(source), members(target)
     if want is not None:
-        return all(assignable(ours, item_of(target, i).hint) for i in range(want))
+        return not typing.get_args(source)  # a bare tuple may have any length; tuple[int, ...] is no tuple[int, int] to checkers either
+    ours, theirs = members(source), members(target)
     return ours is None or theirs is None or assignable(ours, theirs)
 
 

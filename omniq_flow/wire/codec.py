@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -12,16 +13,43 @@ from typing import Any, Generic, TypeVar, overload
 import msgspec
 
 from omniq_flow.errors import NotSerialisable
+from omniq_flow.wire.faults import MAX_INT, MIN_INT
 from omniq_flow.wire.names import shown
 from omniq_flow.wire.paths import exact_path, path_part
+from omniq_flow.wire.plain import encoder
 from omniq_flow.wire.types import concrete, is_model_class, parts, refused, type_name, wants_pydantic
 from omniq_flow.wire.values import MAX_BYTES, encode
 
 T = TypeVar("T")
 
-_SAFE: frozenset[Any] = frozenset({int, str, bool, float, type(None), list, dict})
+_PLAIN: frozenset[Any] = frozenset({list, dict, int, float, str})
 _PYDANTIC = "pydantic_core._pydantic_core"
 _AT = re.compile(r"(?P<reason>.*) - at (?:`key` in )?`(?P<path>\$.*)`", re.DOTALL)
+
+
+def _int(value: int) -> bytes | None:
+    return b"%d" % value if MIN_INT <= value <= MAX_INT else None
+
+
+def _float(value: float) -> bytes | None:
+    return encoder.encode(value) if math.isfinite(value) else None
+
+
+def _str(value: str) -> bytes | None:
+    try:
+        return encoder.encode(value)
+    except UnicodeEncodeError:
+        return None
+
+
+_SCALARS: dict[Any, Callable[[Any], bytes | None]] = {
+    int: _int,
+    float: _float,
+    str: _str,
+    bool: lambda value: b"true" if value else b"false",
+    type(None): lambda _: b"null",
+}
+"""Encoders that need no second look; None for a value that the general one refuses with a reason."""
 
 
 class Codec(Generic[T]):
@@ -45,7 +73,11 @@ class Codec(Generic[T]):
 
         Raises NotSerialisable (not of the type, or JSON cannot carry it; with ``what``, the type and the path) and TooLarge.
         """
-        if self.hint is Any or (type(value) is self.hint and type(value) in _SAFE):
+        if type(value) is self.hint and (write := _SCALARS.get(self.hint)):
+            data = write(value)
+            if data is not None and (limit is None or len(data) <= limit):
+                return data
+        if self.hint is Any or (type(value) is self.hint and type(value) in _PLAIN):
             return encode(value, what, limit, ordered=isinstance(value, AbstractSet))
         data = encode(self._prepared(value, what), what, limit, ordered=self._ordered)
         again = self.decode(data, what)

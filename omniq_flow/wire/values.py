@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -9,13 +10,17 @@ import msgspec
 from omniq_flow.errors import NotSerialisable, NotStructured, TooLarge
 from omniq_flow.wire.faults import MAX_DEPTH, Fault, first_fault
 from omniq_flow.wire.names import shown
-from omniq_flow.wire.plain import encoder, is_dataclass, is_model, ordered_encoder
+from omniq_flow.wire.plain import encoder, is_dataclass, is_model, ordered_encoder, to_plain
 
 MAX_BYTES = 2 * 1024 * 1024
 
 _ONLY_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
-_LONG_NUMBER = b"0" * 19
+_HUGE, _HUGE_NEGATIVE = b"0" * 20, b"-" + b"0" * 19
+_SHORT = 19
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NO_NUMBER = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+_packer = msgspec.msgpack.Encoder(enc_hook=to_plain)
 
 
 def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES, *, ordered: bool = False) -> bytes:
@@ -31,7 +36,7 @@ def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES, 
         raise _refusal(value, what, error) from error
     if limit is not None and len(data) > limit:
         raise TooLarge(f"{what} has {len(data)} bytes of JSON; at most {limit} are allowed: store it elsewhere and pass where it is")
-    if _suspicious(data) and (fault := first_fault(value)):
+    if _suspicious(value, data) and (fault := first_fault(value)):
         raise NotSerialisable(_message(what, fault))
     return data
 
@@ -66,19 +71,36 @@ def encode_structured(value: object) -> bytes:
     return encode(value)
 
 
-def _suspicious(data: bytes) -> bool:
+def _suspicious(value: object, data: bytes) -> bool:
     """Tell whether the JSON may hide what msgspec lets through: NaN as null, huge integers, deep nesting. Never a false no."""
     return (
-        b"null" in data
+        (b"null" in data and _may_hold_nan(value))
         or b'nan":' in data
         or b'inf":' in data
-        or (len(data) >= len(_LONG_NUMBER) and _LONG_NUMBER in data.translate(_DIGITS_TO_ZERO))
-        or (data.count(b"[") + data.count(b"{") > MAX_DEPTH and _maybe_deep(data))
+        or (len(data) > _SHORT and _may_hold_huge_integer(data))
+        or (data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(data))
     )
 
 
-def _maybe_deep(data: bytes) -> bool:
-    """Peel the innermost brackets off, one level a turn; brackets inside strings can only leave a rest (a false yes)."""
+def _may_hold_nan(value: object) -> bool:
+    """Look for NaN and Infinity in the value's MessagePack, which keeps them; a text may look the same (a false yes)."""
+    try:
+        return _NO_NUMBER.search(_packer.encode(value)) is not None
+    except Exception:  # noqa: BLE001  # integers that MessagePack has no form for, or a user's serialiser: let the walk tell
+        return True
+
+
+def _may_hold_huge_integer(data: bytes) -> bool:
+    zeros = data.translate(_DIGITS_TO_ZERO)
+    return _HUGE in zeros or _HUGE_NEGATIVE in zeros
+
+
+def _is_deep(data: bytes) -> bool:
+    return _levels_exceeded(data) and _levels_exceeded(_TEXT.sub(b"", data))
+
+
+def _levels_exceeded(data: bytes) -> bool:
+    """Peel the innermost brackets off, one level a turn; only brackets inside texts or too many levels leave a rest."""
     rest = data.translate(None, _ONLY_BRACKETS)
     for _ in range(MAX_DEPTH):
         peeled = rest.replace(b"[]", b"").replace(b"{}", b"")

@@ -160,6 +160,19 @@ def test_200_levels_are_fine_and_brackets_in_texts_are_no_levels() -> None:
     assert decode(encode([[]] * 500 + [{}] * 500)) == [[]] * 500 + [{}] * 500
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        [None, b"\xcb\x7f\xf8" + b"0" * 6, "null"],
+        [None, 1.5, {"nan": None, "inf": 1}],
+        [1759000000000000000, 18446744073709551615, -9223372036854775808, "1" * 40, "-" + "9" * 30],
+        ["[" * 300, None, {"{" * 300: "]"}],
+    ],
+)
+def test_what_only_looks_wrong_passes(value: list[Any]) -> None:
+    assert decode(encode(value)) == decode(msgspec.json.encode(value))
+
+
 def test_the_size_limit_counts_bytes_of_json() -> None:
     assert len(encode("x" * (MAX_BYTES - 2))) == MAX_BYTES
     with pytest.raises(TooLarge, match=f"payload has {MAX_BYTES + 1} bytes of JSON; at most {MAX_BYTES} are allowed: store it elsewhere"):
