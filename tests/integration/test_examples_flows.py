@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documented import Reader
 from real_server import RealServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "flows"
@@ -130,3 +132,27 @@ def test_crawl_finds_the_broken_link_and_waits_for_all_pages_at_once(server: Rea
     waits = re.search(r"fetched in (\d+) ms what takes (\d+) ms", said)
     assert waits
     assert int(waits[1]) < int(waits[2])
+
+
+def test_a_worker_of_its_own_serves_all_examples(server: RealServer, tmp_path: Path) -> None:
+    reader = Reader(tmp_path, server)
+    (tmp_path / "page.txt").write_text("One page. It has seven words.", encoding="utf-8")
+    files = [str(path) for path in sorted(EXAMPLES.glob("*.py"))]
+    starts = {
+        "diamond.py": ("order_id=A-1",),
+        "document.py": (f"document={tmp_path / 'page.txt'}",),
+        "retries.py": (f"town={tmp_path}",),
+        "tenants.py": ('counts={"acme": 1}',),
+    }
+    serving = reader.begin("omniq-flow", "worker", *files)
+    try:
+        results = {
+            name: json.loads(reader.run("omniq-flow", "start", str(EXAMPLES / name), *given, "--wait")) for name, given in starts.items()
+        }
+    finally:
+        serving.terminate()
+        assert serving.wait(timeout=30) == 0
+    assert results["diamond.py"]["total"] == 10461
+    assert results["document.py"]["words"] == 6
+    assert results["retries.py"] == "7.5 degrees, wind from north-west"
+    assert results["tenants.py"][0]["most_at_once"] == 1
