@@ -127,12 +127,13 @@ def _start(folder: Path, socket_path: str, binary: str) -> subprocess.Popen[byte
     settings = SETTINGS | {"dir": str(data), "unixsocket": socket_path, "logfile": str(log)}
     command = [binary, *(word for name, value in settings.items() for word in (f"--{name}", value))]
     with log.open("ab") as output:
+        log_start = output.tell()  # now: the server moves on the position that it shares with us
         try:
             # The keeper has one thread, so preexec_fn can meet no lock that another one holds.
             server = subprocess.Popen(command, stdout=output, stderr=output, pass_fds=[lock], preexec_fn=_end_with_keeper)  # noqa: PLW1509, S603
         except OSError as error:
             raise KeeperError(f"{binary} cannot be run: {error.strerror}") from None
-        _wait_until_it_answers(server, socket_path, log, output.tell())
+        _wait_until_it_answers(server, socket_path, log, log_start)
     return server
 
 
