@@ -26,7 +26,7 @@ class Location(NamedTuple):
     def __str__(self) -> str:
         try:
             near = os.path.relpath(self.file)
-        except ValueError:  # another drive
+        except (ValueError, OSError):  # another drive, or the working directory is gone
             near = self.file
         return f"{self.file if near.startswith('..') else near}:{self.line}"
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import operator
 import types
 import typing
 from collections.abc import Callable, Collection, Container, Iterable, Mapping, Reversible, Sequence
@@ -13,7 +11,7 @@ from typing import Annotated, Any, ForwardRef, NamedTuple, NewType, TypeVar
 
 import msgspec
 
-from omniq_flow.wire.types import fields, is_model_class, is_named_tuple, is_union, type_name
+from omniq_flow.wire.types import fields, is_model_class, is_named_tuple, is_union, type_name, union_of
 
 Key: typing.TypeAlias = str | int
 
@@ -59,10 +57,10 @@ def members(hint: Any) -> Any:
         return Any
     if is_union(hint):
         each = [members(arg) for arg in typing.get_args(hint)]
-        return None if None in each else functools.reduce(operator.or_, each)
+        return None if None in each else union_of(each)
     if (count := unpacked(hint)) is not None:
         kinds = [item(hint, index).hint for index in range(count)]
-        return functools.reduce(operator.or_, kinds) if kinds else Any
+        return union_of(kinds) if kinds else Any
     origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
     if not isinstance(origin, type) or issubclass(origin, str | bytes | bytearray | Mapping) or is_model_class(origin):
         return None
@@ -103,9 +101,8 @@ def _project(hint: Any, key: Any, one: Callable[[Any, Any], Part]) -> Part:
         raise reason
     if len({part.path for part in found}) > 1:
         raise NoSuchPartError(f"the members of {type_name(hint)} keep it in different places")
-    return Part(
-        found[0].path, Any if any(part.hint is Any for part in found) else functools.reduce(operator.or_, (part.hint for part in found))
-    )
+    kinds = [part.hint for part in found]
+    return Part(found[0].path, Any if Any in kinds else union_of(kinds))
 
 
 def _attribute(hint: Any, name: str) -> Part:
@@ -193,7 +190,7 @@ def field_hint(hint: Any, key: Key) -> Any:
         return Any
     if is_union(hint):
         kinds = [field_hint(each, key) for each in typing.get_args(hint) if each is not types.NoneType]
-        return Any if Any in kinds else functools.reduce(operator.or_, kinds)
+        return Any if Any in kinds else union_of(kinds)
     if isinstance(key, int) and unpacked(hint) is None:
         return members(hint) or Any
     try:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from inspect import Parameter, iscoroutinefunction
+from inspect import Parameter, iscoroutinefunction, unwrap
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from omniq_flow.authoring import inprocess
@@ -15,7 +15,7 @@ from omniq_flow.authoring.location import of_caller
 from omniq_flow.authoring.options import Backoff, Executor, Limit, StepOptions, as_backoff, check_limit
 from omniq_flow.authoring.reference import active_trace, is_reference, origin
 from omniq_flow.authoring.trace import spread
-from omniq_flow.errors import ArgumentError, ForeignReference, OutOfRange, TraceError
+from omniq_flow.errors import ArgumentError, DefinitionError, ForeignReference, OutOfRange, TraceError
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -51,6 +51,8 @@ class Step(Function, Generic[P, R]):
         super().__init__(fn, name)
         self.options = options or StepOptions()
         self.is_async = iscoroutinefunction(fn)
+        if not self.is_async and iscoroutinefunction(unwrap(fn)):
+            raise DefinitionError(f"step {self.name} ({self.location}) is a plain function around an async one; make the wrapper async def")
         self._after: tuple[object, ...] = ()
         self._check_options()
 

@@ -149,9 +149,10 @@ def serialisable(hint: Any) -> str | None:
 
 def _lookup(hint: Any) -> Codec[Any] | str:
     try:
-        return _cached(hint)
-    except TypeError:  # an unhashable hint, such as Annotated[int, [...]]
+        hash(hint)
+    except TypeError:  # such as Annotated[int, [...]]
         return _build(hint)
+    return _cached(hint)
 
 
 def _build(hint: Any) -> Codec[Any] | str:
@@ -177,7 +178,10 @@ def _is_foreign(hint: Any) -> bool:
         return True
     if not isinstance(hint, type) or issubclass(hint, PurePath):
         return False
-    return isinstance(msgspec.inspect.type_info(hint), msgspec.inspect.CustomType)
+    try:
+        return isinstance(msgspec.inspect.type_info(hint), msgspec.inspect.CustomType)
+    except TypeError:  # an Enum of other values than texts or whole numbers
+        return True
 
 
 def _msgspec_codec(hint: Any) -> Codec[Any] | None:
@@ -214,7 +218,7 @@ def _why(hint: Any, error: Exception) -> str:
     for each in parts(hint):
         if isinstance(each, type) and _is_foreign(each) and not wants_pydantic(each):
             return f"{type_name(each)} is a class without a JSON form; make it a dataclass, a pydantic model or a msgspec Struct"
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0].partition(". Set `arbitrary")[0]
 
 
 def _pydantic_fault(error: Any) -> tuple[str, str]:

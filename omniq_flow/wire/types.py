@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import operator
 import types
 import typing
 from collections.abc import (
@@ -18,10 +16,12 @@ from collections.abc import (
     Reversible,
 )
 from inspect import Parameter
-from typing import Annotated, Any, ForwardRef, Literal, NewType, TypeVar, Union
+from typing import Annotated, Any, ForwardRef, Literal, LiteralString, Never, NewType, NoReturn, TypeVar, Union
 
 import msgspec
 
+_UNION: Any = Union
+_SAYS_NOTHING: tuple[object, ...] = (Parameter.empty, object, Hashable, NoReturn, Never)
 _ITERABLES: tuple[object, ...] = (Iterable, Container, Reversible)
 _REFUSED: tuple[tuple[type, str], ...] = (
     (Iterator, "is read once and then empty; return a list"),
@@ -68,15 +68,22 @@ def dict_of(hint: Any) -> Any:
     return types.GenericAlias(dict, (str, hint))
 
 
+def union_of(hints: Iterable[Any]) -> Any:
+    """Return the union of hints that are known only at run time."""
+    return _UNION[tuple(hints)]
+
+
 def concrete(hint: Any) -> Any:
     """Return the hint as a decoder can serve it: an Iterable becomes a list, a missing or boundless hint Any."""
-    if hint is Parameter.empty or hint is object or hint is Hashable or isinstance(hint, TypeVar):
+    if hint in _SAYS_NOTHING or isinstance(hint, TypeVar):
         return Any
+    if hint is LiteralString:
+        return str
     if hint in _ITERABLES or typing.get_origin(hint) in _ITERABLES:
         return list_of(concrete(typing.get_args(hint)[0]) if typing.get_args(hint) else Any)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if is_union(hint):
-        return functools.reduce(operator.or_, (concrete(each) for each in args))
+        return union_of(concrete(each) for each in args)
     if origin is Annotated:
         return Annotated[(concrete(args[0]), *hint.__metadata__)]
     if not args or not isinstance(origin, type) or refused(hint):

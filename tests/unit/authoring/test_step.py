@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import threading
 from contextvars import ContextVar
@@ -86,6 +87,20 @@ class Holder:
 def test_what_cannot_be_a_step_is_refused_at_decoration(fn: Any, reason: str) -> None:
     with pytest.raises(DefinitionError, match=reason):
         step(fn)
+
+
+def test_a_wrapper_of_an_async_function_must_be_async_itself() -> None:
+    @functools.wraps(shout.fn)
+    def timed(text: str) -> Any:
+        return shout.fn(text)
+
+    @functools.wraps(shout.fn)
+    async def atimed(text: str) -> str:
+        return await shout.acall(text)
+
+    with pytest.raises(DefinitionError, match=r"shout \(.*\) is a plain function around an async one; make the wrapper async def"):
+        step(timed)
+    assert step(atimed)("a") == "A!"
 
 
 def test_a_static_method_can_be_a_step() -> None:
