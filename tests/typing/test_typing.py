@@ -36,14 +36,14 @@ def load(name: str) -> ModuleType:
     ],
 )
 def test_checkers_see_what_they_should_and_nothing_else(checker: list[str]) -> None:
-    command = [sys.executable, "-m", *checker, str(HERE / "accepted.py"), str(HERE / "refused.py")]
+    command = [sys.executable, "-m", *checker, *(str(HERE / f"{name}.py") for name in ("accepted", "refused", "public"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_checkers_accept_compiles_and_runs_in_process() -> None:
-    module = load("accepted")
-    flows = [value for value in vars(module).values() if isinstance(value, FlowDefinition)]
-    assert len(flows) == 3
+@pytest.mark.parametrize("name, count", [("accepted", 3), ("public", 2)])
+def test_what_checkers_accept_compiles_and_runs_in_process(name: str, count: int) -> None:
+    flows = [value for value in vars(load(name)).values() if isinstance(value, FlowDefinition)]
+    assert len(flows) == count
     for flow in flows:
         compile_flow(flow)
