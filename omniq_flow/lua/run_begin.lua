@@ -9,12 +9,14 @@
 --- First transition, in the run's slot: note the attempt and hand out its inputs.
 --
 -- KEYS[1]  {run:<id>}:meta
--- keys     R:meta R:nodes R:tries R:out R:out:<n> (hash), R:list:<source> (list)
+-- keys     R:meta R:nodes R:tries R:out R:out:<n> R:due (hash), R:list:<source> (list)
 -- ARGV     now, node, index, epoch, token, then the fingerprints of the plans that the worker can serve
 -- replies  {"BEGUN", plan, queue, attempt, errors, crashes, inputs, item} | {"PLAN", plan} (not served by this worker)
---          | {"GONE"} | {"OVER"} | {"DONE"} | {"STALE"}: the job is to be acked away unrun
+--          | {"GONE"} | {"OVER"} | {"STALE"}: the job is to be acked away unrun
+--          | {"DONE", plan, queue, due}: so is this one, once what is due (flat {field, to...}) is enqueued and confirmed: whoever recorded its
+--          outcome may have died before
 -- repeat   the same token gets the same reply and changes nothing
--- cost     5-6 commands and 1-2 per input
+-- cost     5-6 commands and 1-8 per input
 local R = anchor(KEYS[1])
 local now = clock(ARGV[1])
 local run = run_open(R)
@@ -23,7 +25,8 @@ local served = run.status ~= 'running'
 for k = 6, #ARGV do served = served or ARGV[k] == run.plan end
 if not served then return {'PLAN', run.plan} end
 local word, t = run_begin(run, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], now)
+if word == 'DONE' then return {word, run.plan, run.queue, redis.call('HGETALL', R .. ':due')} end
 if word ~= 'BEGUN' then return {word} end
-local inputs, item = run_inputs(run, run_node(run, tonumber(ARGV[2])), tonumber(ARGV[3]), {})
+local inputs, item = run_inputs(run, run_node(run, tonumber(ARGV[2])), tonumber(ARGV[3]), {bytes = 0})
 run_close(run, now)
 return {word, run.plan, run.queue, t.attempts, t.errors, t.crashes, inputs, item}

@@ -3,17 +3,19 @@
 --- @include "lib/clock"
 --- @include "lib/flush_stats"
 --- @include "lib/run_jobs"
+--- @include "lib/run_lane"
 
 --- Third transition, in the queue's slot: enqueue jobs of a run.
 --
 -- KEYS[1]  {queue}:meta
 -- keys     those of enqueue
--- ARGV     now, run id, flow, plan, lease_ms, front ("1" | "0"), jobs (MessagePack: {n, i, epoch, gid, limit}..., gid '' for none; at most 1,000)
--- replies  {"OK", n}: n were not there yet
+-- ARGV     now, run id, flow, plan, lease_ms, front ("1" | "0"), jobs (MessagePack: {n, i, epoch, gid, limit}..., gid '' for none; at most 1,000),
+--          look ("1": put back also those whose lane has lost them, see lib/run_lane | "0")
+-- replies  {"OK", n}: n were missing
 -- repeat   {"OK", 0} while the jobs live
--- cost     about 15 commands a job that is not there, 1 for one that is
+-- cost     about 15 commands a job that is not there, 1 for one that is, with look 4
 local Q = anchor(KEYS[1])
-local now, jobs, front = clock(ARGV[1]), cmsgpack.unpack(ARGV[7]), ARGV[6] == '1'
+local now, jobs, front, look = clock(ARGV[1]), cmsgpack.unpack(ARGV[7]), ARGV[6] == '1', ARGV[8] == '1'
 local head = {id = ARGV[2], flow = ARGV[3], plan = ARGV[4]}
 local first, last, step, added, tally = 1, #jobs, 1, 0, {}
 if front then first, last, step = #jobs, 1, -1 end
@@ -21,7 +23,7 @@ for k = first, last, step do
   local job = jobs[k]
   if job.gid == '' then job.gid = nil end
   local word = run_job(head, Q, job, tonumber(ARGV[5]), now, front, tally)
-  if word == 'OK' then added = added + 1 end
+  if word == 'OK' or (look and run_lane(Q, run_job_id(head, job), now, tally)) then added = added + 1 end
 end
 flush_stats(Q, tally, now)
 return {'OK', added}

@@ -11,7 +11,7 @@
 -- KEYS[1]  {run:<id>}:meta
 -- keys     R:meta R:nodes R:tries R:fails R:out R:out:<n> R:due (hash), R:list:* R:stage:* (list), R:keys (set)
 -- ARGV     now, finish (MessagePack, see lib/run_record), shapes (MessagePack)
--- replies  {"RECORDED" | "ALREADY" | "STALE", due, status}; {"GONE"}; due = flat {field, to...} of all that waits to be enqueued
+-- replies  {"RECORDED" | "ALREADY" | "STALE" | "UNSTAGED", due, status}; {"GONE"}; due = flat {field, to...} of all that waits to be enqueued
 -- repeat   {"ALREADY", due, status}: nothing changes, what is not confirmed is told again
 -- cost     6-12 commands
 local R = anchor(KEYS[1])

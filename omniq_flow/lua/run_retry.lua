@@ -11,14 +11,16 @@
 --
 -- KEYS[1]  {run:<id>}:meta
 -- keys     R:meta R:tries R:fails R:due (hash); expiries of all keys of the run
--- ARGV     now
--- replies  {"OK", n}: n failures get a new epoch; {"RUNNING"}, {"SUCCEEDED"}: nothing to retry; {"GONE"}
--- repeat   {"RUNNING"}
+-- ARGV     now, generation of the run that is meant
+-- replies  {"OK", n}: n failures get a new epoch | {"LATER"}: this generation was retried before, nothing is done
+--          | {"RUNNING"}, {"SUCCEEDED"}: nothing to retry | {"GONE"}
+-- repeat   {"LATER"}
 -- cost     about 10 commands and 2 per failure
 local R = anchor(KEYS[1])
 local now = clock(ARGV[1])
 local run = run_open(R)
 if not run then return {'GONE'} end
+if run.generation ~= ARGV[2] then return {'LATER'} end
 if run.status == 'running' or run.status == 'succeeded' then return {string.upper(run.status)} end
 local failed = {}
 for k, text in ipairs(redis.call('HGETALL', R .. ':tries')) do

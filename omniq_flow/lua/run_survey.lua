@@ -16,7 +16,7 @@
 -- ARGV     now, shapes (MessagePack, all nodes), order (MessagePack array of nodes), position in order, index to go on from
 -- replies  {"OK", {n, i, epoch...} flat, next position, next index} (position -1: that was all) | {"GONE"} | {"OVER", status}
 -- repeat   the same, if nothing happened in between; writes nothing on a healthy run
--- cost     2 commands a node, 2 per 500 children looked at; at most 1,000 jobs a call
+-- cost     2-3 commands a node, 1-2 a child; at most about 1,000 of both a call
 local R = anchor(KEYS[1])
 local now, shapes, order = clock(ARGV[1]), cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
 local position, index = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -45,22 +45,10 @@ while position < #order and looked < LIMIT do
       fan_out_more(run, node, shape, nothing, false)
     end
     local to = math.min(node.next, index + 500)
-    local fields, keys = {}, {}
     for i = index, to - 1 do
-      fields[#fields + 1] = i
-      keys[#keys + 1] = n .. '/' .. i
+      if not run_has_outcome(run, node, i) then jobs[#jobs + 1] = {n, i, tries_read(R, n, i).epoch} end
     end
-    if #fields > 0 then
-      local outs = redis.call('HMGET', R .. ':out:' .. n, unpack(fields))
-      local tries = redis.call('HMGET', R .. ':tries', unpack(keys))
-      for k, out in ipairs(outs) do
-        if not out then
-          local epoch = tries[k] and string.match(tries[k], '^%d+') or '0'
-          jobs[#jobs + 1] = {n, fields[k], tonumber(epoch)}
-        end
-      end
-      looked = looked + #fields
-    end
+    looked = looked + math.max(0, to - index)
     if to >= node.next then position, index = position + 1, 0 else index = to end
   end
 end

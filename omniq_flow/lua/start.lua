@@ -14,30 +14,31 @@
 --- Start a run on one server: create it, list it, enqueue its first jobs.
 --
 -- KEYS[1]  {run:<id>}:meta
--- keys     R:meta R:nodes R:out R:due (hash), R:keys (set), R:list:* (list), {runs:<shard>}:live (zset), those of enqueue
+-- keys     R:meta R:nodes R:out R:due (hash), R:keys (set), R:list:* R:stage:* (list), {runs:<shard>}:live (zset), those of enqueue
 -- ARGV     now, id, spec (MessagePack, see lib/run_create and lib/run_roots)
--- replies  {"CREATED", due} | {"EXISTS", due} | {"CONFLICT"}; due = flat {field, to...} of jobs that wait for a group and are not
---          enqueued here: the caller enqueues and confirms them
+-- replies  {"CREATED", due} | {"EXISTS", due} | {"CONFLICT"} | {"UNSTAGED"}: a staged list is gone, nothing is created; due = flat
+--          {field, to...} of jobs that wait for a group and are not enqueued here: the caller enqueues and confirms them
 -- repeat   {"EXISTS", due}: nothing changes
 -- cost     about 20 commands and 15 per root job, at most 250 jobs per root
 local R = anchor(KEYS[1])
 local now, id, spec = clock(ARGV[1]), ARGV[2], cmsgpack.unpack(ARGV[3])
 local done = run_create(R, spec, now)
-if done == 'CONFLICT' then return {done} end
+if done == 'CONFLICT' or done == 'UNSTAGED' then return {done} end
 if done == 'CREATED' then
-  local tallies = {}
+  local tallies, deliveries = {}, {}
   redis.call('ZADD', '{runs:' .. string.byte(id, -1) % 8 .. '}:live', digits(now), id)
   local run = run_open(R)
   run_roots(run, spec, now, function(opened, n, from, to, front)
-    local shape = spec.shapes[n]
-    if shape.grouped then
+    if spec.shapes[n].grouped then
       run_due(opened, n, from, to)
     else
-      run_jobs({id = id, flow = opened.flow, plan = opened.plan}, n, from, to, shape, now, front, tallies)
+      deliveries[#deliveries + 1] = {n, from, to, spec.shapes[n], front}
     end
   end)
   run_close(run, now)
   run_leave(run, id, now)
+  local head = {id = id, flow = run.flow, plan = run.plan}
+  for _, d in ipairs(deliveries) do run_jobs(head, d[1], d[2], d[3], d[4], now, d[5], tallies) end
   for Q, tally in pairs(tallies) do flush_stats(Q, tally, now) end
 end
 return {done, redis.call('HGETALL', R .. ':due')}

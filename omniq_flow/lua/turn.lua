@@ -9,123 +9,141 @@
 --- @include "lib/lease_next"
 --- @include "lib/replay_get"
 --- @include "lib/replay_put"
---- @include "lib/run_open"
+--- @include "lib/run_desk"
 --- @include "lib/run_record"
 --- @include "lib/run_begin"
 --- @include "lib/run_inputs"
 --- @include "lib/run_due"
 --- @include "lib/run_jobs"
---- @include "lib/run_close"
---- @include "lib/run_end"
 
 --- A worker's turn on one server: finish a batch of jobs and claim the next ones.
 -- For each finish record, enqueue, confirm and ack; for each claim reserve, begin and inputs: the transitions of a run, made of the same
--- parts as the scripts that go slot by slot.
+-- parts as the scripts that go slot by slot. All runs are written before anything of theirs is enqueued, and all is enqueued before a job is
+-- acked: a damaged key of a queue, which ends the script, leaves whole runs behind and jobs that come again. A damaged run breaks alone.
 --
 -- KEYS[1]  {queue}:meta of any queue of the server
 -- keys     of every run and queue named: those of run_record, run_begin, enqueue, reserve, ack_success, ack_fail; {runs:<shard>}:live, :ended (zset)
 -- ARGV     now, client, sequence number, message (MessagePack):
 --            finishes = {{queue, job, run, token, finish (lib/run_record) | nil, again, delay_ms, shapes = index}...};
 --              without finish: ack only; again: to the delayed lane instead
---            shapes = {shapes...}, queues = {queue...} to claim from, room = how many, lease_ms, plans = {[fingerprint] = true}
--- replies  {finished, jobs, returned, next_due}
---            finished = {{"RECORDED" | "ALREADY" | "STALE" | "GONE" | "ACKED", due}...} in the order sent; due = flat {field, to...} that waits to
---              be enqueued by the caller, who then confirms it and acks the job: the job stays leased
---            jobs = {{queue, job, token, plan, run's queue, attempt, errors, crashes, inputs, item}...}
---            returned = {{queue, job, "ALIEN" | "PLAN", plan}...} given back: no job of a run, or of a plan that is not served here
---            next_due = when the earliest delayed job of the queues is due, "0" for none
--- repeat   ALREADY or ACKED for what was finished, the same jobs (those that are still leased); a turn older than the client's last claims nothing
+--            shapes = {shapes...}, queues = {queue...} that the worker serves, claim = whether to claim from them or repeat what a lost
+--              reply claimed, room = how many at most, lease_ms, plans = {[fingerprint] = true}
+-- replies  {finished, jobs, returned, owed, next_due}
+--            finished = {{"RECORDED" | "ALREADY" | "STALE" | "UNSTAGED" | "GONE" | "ACKED" | "BROKEN", due | {why}}...} in the order sent;
+--              due = flat {field, to...} that waits to be enqueued by the caller, who then confirms it and acks the job; a job with due, and one
+--              that is STALE, UNSTAGED or BROKEN, stays leased
+--            jobs = {{queue, job, token, plan, run's queue, attempt, errors, crashes, inputs, item | false}...}
+--            returned = {{queue, job, "ALIEN" | "PLAN" | "BROKEN", plan | why}...} given back for a while: no job of a run, one of a plan that is
+--              not served here, or one of a damaged run
+--            owed = {{queue, job, token, plan, run's queue, due}...} done before, by a worker that died before what is due was enqueued
+--            next_due = milliseconds until the earliest delayed job of the queues is due, "-1" for none
+-- repeat   ALREADY or ACKED for what was finished, the same jobs (those that are still leased), room or not; a turn older than the last one
+--          in which the client claimed from a queue claims nothing there
 -- cost     about 20 commands a finish, 25 a claim
 local MAX_SKIPPED = 200
+local ALIEN_MS, PLAN_MS, BROKEN_MS = 5000, 1000, 30000
 local now, client, seq, message = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), cmsgpack.unpack(ARGV[4])
-local runs, tallies = {}, {}
-
-local function opened(id)
-  if runs[id] == nil then runs[id] = run_open('{run:' .. id .. '}') or false end
-  return runs[id]
-end
+local desk, tallies = run_desk(now), {}
 
 local function tally_of(Q)
   tallies[Q] = tallies[Q] or {}
   return tallies[Q]
 end
 
-local function finish_one(f)
-  local Q, run, word, due = '{' .. f.queue .. '}', nil, 'ACKED', {}
-  if f.finish then
-    run = opened(f.run)
-    word = 'GONE'
-    if run then
-      local shapes, waits = message.shapes[f.shapes], false
-      word = run_record(run, f.finish, shapes, now, function(_, n, from, to, front)
-        if shapes[n].grouped then
-          run_due(run, n, from, to)
-          waits = true
-        else
-          run_jobs({id = f.run, flow = run.flow, plan = run.plan}, n, from, to, shapes[n], now, front, tallies)
-        end
-      end)
-      if waits or word == 'ALREADY' then due = redis.call('HGETALL', run.R .. ':due') end
-    end
-  end
-  if #due > 0 or word == 'STALE' then return {word, due} end
-  local refused, lease = lease_check(Q, f.job, f.token)
-  if not refused then
-    if f.again and word ~= 'GONE' then
-      give_back(Q, lease, now, now + f.delay_ms, tally_of(Q))
-    else
-      complete_job(Q, lease, now, tally_of(Q))
-    end
-  end
-  return {word, due}
+local finished, deliveries = {}, {}
+
+local function record_one(f)
+  if not f.finish then return {'ACKED', {}} end
+  local shapes, ready, waits = message.shapes[f.shapes], {}, false
+  local word, more = desk.with(f.run, function(run)
+    local head = {id = f.run, flow = run.flow, plan = run.plan}
+    local recorded = run_record(run, f.finish, shapes, now, function(_, n, from, to, front)
+      if shapes[n].grouped then
+        run_due(run, n, from, to)
+        waits = true
+      else
+        ready[#ready + 1] = {head, n, from, to, shapes[n], front}
+      end
+    end)
+    return recorded, (waits or recorded == 'ALREADY') and redis.call('HGETALL', run.R .. ':due') or {}
+  end)
+  if word == 'BROKEN' then return {word, {more}} end
+  for _, d in ipairs(ready) do deliveries[#deliveries + 1] = d end
+  return {word, more or {}}
 end
 
-local sent, jobs, returned = {}, {}, {}
+local function ack_one(f, word, due)
+  if #due > 0 or word == 'STALE' or word == 'UNSTAGED' then return end
+  local Q = '{' .. f.queue .. '}'
+  local refused, lease = lease_check(Q, f.job, f.token)
+  if refused then return end
+  if f.again and word ~= 'GONE' then
+    give_back(Q, lease, now, now + f.delay_ms, tally_of(Q))
+  else
+    complete_job(Q, lease, now, tally_of(Q))
+  end
+end
 
-local function claim_one(Q, queue, lease)
+for k, f in ipairs(message.finishes) do finished[k] = record_one(f) end
+desk.close()
+for _, d in ipairs(deliveries) do run_jobs(d[1], d[2], d[3], d[4], d[5], now, d[6], tallies) end
+for k, f in ipairs(message.finishes) do ack_one(f, finished[k][1], finished[k][2]) end
+
+local sent, jobs, returned, owed = {bytes = 0}, {}, {}, {}
+
+local function hand_back(queue, lease, ms, word, what)
+  local Q = '{' .. queue .. '}'
+  give_back(Q, lease, now, now + ms, tally_of(Q))
+  returned[#returned + 1] = {queue, lease.id, word, what}
+end
+
+--- Begin a job that was leased; true when it stays leased, for the worker to run it or to deliver what it owes.
+local function begin_one(queue, lease)
   local id, n, i, epoch = string.match(lease.id, '^(.+)/(%d+)/(%d+)/(%d+)$')
   if not id or not lease.plan then
-    give_back(Q, lease, now, now + 5000, tally_of(Q))
-    returned[#returned + 1] = {queue, lease.id, 'ALIEN', ''}
+    hand_back(queue, lease, ALIEN_MS, 'ALIEN', '')
     return false
   end
-  local run = opened(id)
-  if run and run.status == 'running' and not message.plans[run.plan] then
-    give_back(Q, lease, now, now + 1000, tally_of(Q))
-    returned[#returned + 1] = {queue, lease.id, 'PLAN', run.plan}
-    return false
+  n, i = tonumber(n), tonumber(i)
+  local word, got = desk.with(id, function(run)
+    if run.status == 'running' and not message.plans[run.plan] then return 'PLAN', run.plan end
+    local begun, t = run_begin(run, n, i, tonumber(epoch), lease.token, now)
+    if begun == 'DONE' then return begun, {queue, lease.id, lease.token, run.plan, run.queue, redis.call('HGETALL', run.R .. ':due')} end
+    if begun ~= 'BEGUN' then return begun end
+    local inputs, item = run_inputs(run, run_node(run, n), i, sent)
+    return begun, {queue, lease.id, lease.token, run.plan, run.queue, t.attempts, t.errors, t.crashes, inputs, item}
+  end)
+  if word == 'PLAN' or word == 'BROKEN' then
+    hand_back(queue, lease, word == 'PLAN' and PLAN_MS or BROKEN_MS, word, got)
+  elseif word == 'BEGUN' then
+    jobs[#jobs + 1] = got
+  elseif word == 'DONE' and #got[6] > 0 then
+    owed[#owed + 1] = got
+  else
+    complete_job('{' .. queue .. '}', lease, now, tally_of('{' .. queue .. '}'))
   end
-  local word, t
-  if run then word, t = run_begin(run, tonumber(n), tonumber(i), tonumber(epoch), lease.token, now) end
-  if word ~= 'BEGUN' then
-    complete_job(Q, lease, now, tally_of(Q))
-    return false
+  return word == 'BEGUN' or (word == 'DONE' and #got[6] > 0)
+end
+
+local function repeat_claims(queue, claims)
+  local Q = '{' .. queue .. '}'
+  for k = 1, #claims, 2 do
+    local refused, lease = lease_check(Q, claims[k], claims[k + 1])
+    if not refused then
+      lease.plan = true
+      begin_one(queue, lease)
+    end
   end
-  local inputs, item = run_inputs(run, run_node(run, tonumber(n)), tonumber(i), sent)
-  jobs[#jobs + 1] = {queue, lease.id, lease.token, run.plan, run.queue, t.attempts, t.errors, t.crashes, inputs, item}
-  return true
 end
 
 local function claim(queue)
   local Q = '{' .. queue .. '}'
-  local known, before = replay_get(Q, client, seq)
-  if known == 'STALE' then return end
-  if known == 'SAME' then
-    for k = 1, #before, 2 do
-      local refused, lease = lease_check(Q, before[k], before[k + 1])
-      if not refused then
-        lease.plan = true
-        claim_one(Q, queue, lease)
-      end
-    end
-    return
-  end
   if redis.call('EXISTS', Q .. ':paused') == 1 then return end
   local claimed, skipped = {}, 0
   while #jobs < message.room and skipped < MAX_SKIPPED do
-    local lease = lease_next(Q, now, message.lease_ms, client, tally_of(Q))
+    local lease = lease_next(Q, now, message.lease_ms, client .. '.' .. ARGV[3], tally_of(Q))
     if not lease then break end
-    if claim_one(Q, queue, lease) then
+    if begin_one(queue, lease) then
       claimed[#claimed + 1] = lease.id
       claimed[#claimed + 1] = lease.token
     else
@@ -135,19 +153,22 @@ local function claim(queue)
   if #claimed > 0 then replay_put(Q, client, seq, claimed) end
 end
 
-local finished = {}
-for k, f in ipairs(message.finishes) do finished[k] = finish_one(f) end
-local next_due = 0
-for _, queue in ipairs(message.queues) do
-  claim(queue)
-  local first = redis.call('ZRANGE', '{' .. queue .. '}:delayed', 0, 0, 'WITHSCORES')[2]
-  if first and (next_due == 0 or tonumber(first) < next_due) then next_due = tonumber(first) end
-end
-for id, run in pairs(runs) do
-  if run then
-    run_close(run, now)
-    run_leave(run, id, now)
+if message.claim then
+  local fresh = {}
+  for _, queue in ipairs(message.queues) do
+    local known, claims = replay_get('{' .. queue .. '}', client, seq)
+    if known == 'NEW' then fresh[#fresh + 1] = queue end
+    if known == 'SAME' then repeat_claims(queue, claims) end
   end
+  for _, queue in ipairs(fresh) do claim(queue) end
+end
+desk.close()
+
+local next_due = -1
+for _, queue in ipairs(message.queues) do
+  local first = redis.call('ZRANGE', '{' .. queue .. '}:delayed', 0, 0, 'WITHSCORES')[2]
+  local rest = first and math.max(0, tonumber(first) - now)
+  if rest and (next_due < 0 or rest < next_due) then next_due = rest end
 end
 for Q, tally in pairs(tallies) do flush_stats(Q, tally, now) end
-return {finished, jobs, returned, digits(next_due)}
+return {finished, jobs, returned, owed, digits(next_due)}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from omniq_flow.errors import RunFailed
+from omniq_flow.wire.names import shown
 
 MESSAGE_CAP, TRACE_CAP, ARGUMENT_CAP = 4096, 16384, 200
 
@@ -38,11 +39,11 @@ def failure_of(error: BaseException, *, step: str, where: str, attempt: int, arg
     return Failure(
         step=step,
         type=type(error).__name__,
-        message=clean(_safe(str, error), MESSAGE_CAP),
+        message=message_of(error),
         where=where,
         attempt=attempt,
-        traceback=clean(_trace(error), TRACE_CAP),
-        arguments={name: clean(_safe(repr, value), ARGUMENT_CAP) for name, value in arguments.items()},
+        traceback=trace_of(error),
+        arguments={name: clean(shown(value), ARGUMENT_CAP) for name, value in arguments.items()},
     )
 
 
@@ -50,8 +51,9 @@ def run_failed(run_id: str, flow: str, node: str, index: int | None, failure: Fa
     """Return the error that a failed run's result() raises."""
     child = node if index is None else f"{node}[{index}]"
     arguments = ", ".join(f"{name}={value}" for name, value in failure.arguments.items())
+    attempts = f"{failure.attempt} attempt{'s' if failure.attempt != 1 else ''}"
     lines = [
-        f"{flow}: step {child} failed after {failure.attempt} attempt{'s' if failure.attempt != 1 else ''}: {failure.type}: {failure.message}",
+        f"{flow}: step {child} failed after {attempts}: {failure.type}: {failure.message}",
         f"  run   {run_id}",
         f"  step  {failure.step}({arguments})" + (f"  at {failure.where}" if failure.where else ""),
     ]
@@ -68,15 +70,19 @@ def clean(text: str, cap: int) -> str:
     return text if len(text) <= cap else text[: cap - 1] + "…"
 
 
-def _safe(show: type[str] | object, value: object) -> str:
+def message_of(error: BaseException) -> str:
+    """Return what an exception says, whatever its own code does."""
     try:
-        return show(value)  # type: ignore[operator, no-any-return]
-    except Exception:  # noqa: BLE001  # user code runs in repr and str
-        return f"<{type(value).__name__} that cannot be shown>"
+        return clean(str(error), MESSAGE_CAP)
+    except Exception:  # noqa: BLE001  # user code runs in str
+        return f"<{type(error).__name__} that cannot be shown>"
 
 
-def _trace(error: BaseException) -> str:
+def trace_of(error: BaseException) -> str:
+    """Return an exception's traceback; of a long one the end, where it broke."""
     try:
-        return "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001  # user code runs in repr and str
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # user code runs in str
         return ""
+    text = clean(text, len(text))
+    return text if len(text) <= TRACE_CAP else "…" + text[1 - TRACE_CAP :]

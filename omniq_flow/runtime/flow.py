@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, ParamSpec, TypeVar, overload
 
 from omniq_flow.authoring.flow import FlowDefinition
+from omniq_flow.authoring.location import import_name
 from omniq_flow.authoring.options import FlowOptions
 from omniq_flow.compiler.compile import compile_flow
 from omniq_flow.compiler.compiled import CompiledFlow
@@ -17,6 +17,7 @@ from omniq_flow.runtime.session import Session, current_session
 from omniq_flow.runtime.shapes import DEFAULT_QUEUE, Shapes
 from omniq_flow.runtime.starting import new_run, start_run
 from omniq_flow.runtime.talk import ahold, hold
+from omniq_flow.wire.names import check_id
 from omniq_flow.wire.values import decode
 
 P = ParamSpec("P")
@@ -31,10 +32,18 @@ class Flow(FlowDefinition[P, R]):
     Calling it runs its steps in this process, without a server. ``start`` lets workers run it.
     """
 
-    @cached_property
+    def __init__(self, fn: Callable[P, R], options: FlowOptions | None = None, *, name: str | None = None) -> None:
+        super().__init__(fn, options, name=name)
+        # Shared with all that opts() makes of this flow: other options are the same plan.
+        self._made: list[CompiledFlow] = []
+        self._known_shapes: dict[str, Shapes] = {}
+
+    @property
     def compiled(self) -> CompiledFlow:
         """The checked and compiled flow; raises DefinitionError with file and line when it is written in a way that cannot work."""
-        return compile_flow(self)
+        if not self._made:
+            self._made.append(compile_flow(self))
+        return self._made[0]
 
     def opts(self, *, key: str | None = None, queue: str | None = None, keep: float | None = None) -> Flow[P, R]:
         """Return the flow with other options, for one start or for many.
@@ -74,12 +83,13 @@ class Flow(FlowDefinition[P, R]):
             session,
             decode=lambda data: self.compiled.returns.decode(data, f"{self.name}: result"),
             shapes_of=self._shapes,
-            worker_command=f"omniq-flow worker {self.__module_name}",
+            worker_command=f"omniq-flow worker {self.module}",
         )
 
     @property
-    def __module_name(self) -> str:
-        return self.name.removesuffix(f".{self.__name__}")
+    def module(self) -> str:
+        """The name by which a worker imports the module that defines this flow."""
+        return import_name(self.fn.__module__)
 
     def _new_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewRun:
         queue = self.options.queue or DEFAULT_QUEUE
@@ -93,10 +103,9 @@ class Flow(FlowDefinition[P, R]):
         )
 
     def _shapes(self, queue: str) -> Shapes:
-        known: dict[str, Shapes] = self.__dict__.setdefault("_known_shapes", {})
-        if queue not in known:
-            known[queue] = Shapes(self.compiled, queue, int(DEFAULT_LEASE_S * 1000))
-        return known[queue]
+        if queue not in self._known_shapes:
+            self._known_shapes[queue] = Shapes(self.compiled, queue, int(DEFAULT_LEASE_S * 1000))
+        return self._known_shapes[queue]
 
 
 @overload
@@ -120,5 +129,8 @@ def flow(
 
 
 def get_run(run_id: str) -> Run[Any]:
-    """Return the handle of a run known by its id; its result comes as plain JSON data. ``flow.handle`` gives typed results."""
-    return Run(run_id, current_session(), decode=decode)
+    """Return the handle of a run known by its id; its result comes as plain JSON data. ``flow.handle`` gives typed results.
+
+    Nothing is asked yet: the handle's methods raise RunNotFound. Raises InvalidId for what cannot be a run's id.
+    """
+    return Run(check_id(run_id, "run id"), current_session(), decode=decode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 from omniq_flow.queue.client import OmniqClient
 from omniq_flow.queue.operation import Operation
@@ -24,9 +25,15 @@ def ended_page(shard: int, after: str, count: int) -> Operation[list[str]]:
     return Operation(script("runs_page"), ended_index(shard), (after, count), _ids)
 
 
-def take_janitor_turn(worker: str, round_ms: int) -> Operation[bool]:
-    """Take the janitor's turn for one round; False when another worker has it."""
-    return Operation(script("janitor_turn"), JANITOR_TURN, (worker, round_ms), lambda reply: bool(reply[0] == b"YOURS"))
+def trim_ended(shard: int, now_ms: int = 0) -> Operation[int]:
+    """Forget the ended runs of a shard whose term is over; repeatable. Returns how many."""
+    return Operation(script("runs_trim"), ended_index(shard), (now_ms,), lambda reply: int(reply[1]))
+
+
+def take_janitor_turn(worker: str, round_ms: int) -> Operation[int]:
+    """Take the janitor's turn for one round; 0, or for how many milliseconds another worker still has it."""
+    args = (worker, round_ms)
+    return Operation(script("janitor_turn"), JANITOR_TURN, args, lambda reply: 0 if reply[0] == b"YOURS" else max(1, int(reply[1])))
 
 
 def newest_runs(client: OmniqClient, limit: int) -> list[tuple[str, View]]:
@@ -34,8 +41,10 @@ def newest_runs(client: OmniqClient, limit: int) -> list[tuple[str, View]]:
     found: dict[str, View] = {}
     for shard in range(SHARDS):
         for key in (live_index(shard), ended_index(shard)):
-            ids = [name.decode() for name in client.redis.zrevrange(key, 0, limit - 1)]
-            found.update((run_id, state) for run_id, state in zip(ids, client.run_many([view(run_id) for run_id in ids]), strict=True) if state.meta)
+            names: list[Any] = list(client.redis.zrevrange(key, 0, limit - 1))
+            ids = [name.decode() for name in names]
+            views = client.run_many([view(run_id) for run_id in ids])
+            found.update((run_id, state) for run_id, state in zip(ids, views, strict=True) if state.meta)
     return list(islice(_newest_first(found), limit))
 
 

@@ -51,7 +51,9 @@ def _module(name: str) -> object:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise DefinitionError(f"there is no module {name} here; modules are looked for in {Path.cwd()} and the installed packages") from error
+            raise DefinitionError(
+                f"there is no module {name} here; modules are looked for in {Path.cwd()} and the installed packages"
+            ) from error
         raise DefinitionError(f"module {name} imports {error.name}, which is not installed") from error
 
 

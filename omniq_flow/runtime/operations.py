@@ -10,7 +10,7 @@ import msgspec
 
 from omniq_flow.compiler.plan import Plan, decode_plan
 from omniq_flow.queue.keys import queue_base
-from omniq_flow.queue.operation import Operation
+from omniq_flow.queue.operation import Argument, Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.keys import plan_key, run_anchor
 from omniq_flow.runtime.outcomes import PackedList
@@ -30,7 +30,7 @@ class DueEntry(NamedTuple):
 
 
 class Created(NamedTuple):
-    """The reply of start and create: what was done, what waits to be enqueued, and (create only) the run's status."""
+    """The reply of start and create: CREATED, EXISTS, CONFLICT or UNSTAGED, what is due, and (create only) the run's status."""
 
     word: str
     due: tuple[DueEntry, ...] = ()
@@ -38,7 +38,7 @@ class Created(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """The reply of record: RECORDED, ALREADY, STALE or GONE, what waits to be enqueued, and the run's status."""
+    """The reply of record: RECORDED, ALREADY, STALE, UNSTAGED or GONE, what waits to be enqueued, and the run's status."""
 
     word: str
     due: tuple[DueEntry, ...] = ()
@@ -46,7 +46,7 @@ class Recorded(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """The reply of begin: BEGUN with what the attempt needs, or why it must not run (PLAN, GONE, OVER, DONE, STALE)."""
+    """The reply of begin: BEGUN with what the attempt needs, or why it must not run (PLAN, GONE, OVER, STALE; DONE with what is due)."""
 
     word: str
     plan: str = ""
@@ -56,6 +56,7 @@ class Begun(NamedTuple):
     crashes: int = 0
     inputs: Sequence[Any] = ()
     item: bytes | None = None
+    due: tuple[DueEntry, ...] = ()
 
 
 class View(NamedTuple):
@@ -74,7 +75,7 @@ class Surveyed(NamedTuple):
     word: str
     jobs: Sequence[tuple[int, int, int]] = ()
     position: int = -1
-    index: int = 0
+    child: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,8 @@ def texts(items: Iterable[bytes]) -> list[str]:
 def list_messages(lists: Iterable[PackedList]) -> list[dict[str, Any]]:
     """Return lists as ``lua/lib/run_store.lua`` reads them; a list without items was staged before."""
     return [
-        {"source": one.source, "sizes": one.feeds, "count": len(one.items)} | ({"items": texts(one.items)} if one.small else {}) for one in lists
+        {"source": one.source, "sizes": one.feeds, "count": len(one.items)} | ({"items": texts(one.items)} if one.small else {})
+        for one in lists
     ]
 
 
@@ -175,13 +177,14 @@ def create(run: NewRun, now_ms: int = 0) -> Operation[Created]:
 
 
 def stage(run_id: str, token: str, source: str, offset: int, items: Sequence[bytes]) -> Operation[bool]:
-    """Stage a chunk of a long list; repeatable. False when an earlier chunk is missing."""
-    return Operation(script("run_stage"), run_anchor(run_id), (token, source, offset, pack_message(texts(items))), lambda reply: reply[0] == b"OK")
+    """Stage a chunk of a long list; repeatable. False when an earlier chunk is missing: then nothing was staged."""
+    args = (token, source, offset, pack_message(texts(items)))
+    return Operation(script("run_stage"), run_anchor(run_id), args, lambda reply: bool(reply[0] == b"OK"))
 
 
 def begin(attempt: Attempt, plans: Sequence[str], now_ms: int = 0) -> Operation[Begun]:
     """Note that an attempt begins and fetch its inputs; repeatable with the same token."""
-    args = (now_ms, attempt.node, attempt.index, attempt.epoch, attempt.token, *plans)
+    args: tuple[Argument, ...] = (now_ms, attempt.node, attempt.index, attempt.epoch, attempt.token, *plans)
     return Operation(script("run_begin"), run_anchor(attempt.run), args, _begun)
 
 
@@ -192,10 +195,20 @@ def record(attempt: Attempt, ending: Ending, shapes: msgspec.Raw, now_ms: int = 
 
 
 def enqueue_jobs(
-    queue: str, run: tuple[str, str, str], jobs: Sequence[Mapping[str, Any]], lease_ms: int, *, front: bool, now_ms: int = 0
+    queue: str,
+    run: tuple[str, str, str],
+    jobs: Sequence[Mapping[str, Any]],
+    lease_ms: int,
+    *,
+    front: bool,
+    look: bool = False,
+    now_ms: int = 0,
 ) -> Operation[int]:
-    """Enqueue jobs {n, i, epoch, gid, limit} of a run (id, flow, plan); repeatable. Returns how many were not there yet."""
-    args = (now_ms, *run, lease_ms, int(front), pack_message(jobs))
+    """Enqueue jobs {n, i, epoch, gid, limit} of a run (id, flow, plan); repeatable. Returns how many were missing.
+
+    ``look`` also puts back live jobs that their lane has lost.
+    """
+    args: tuple[Argument, ...] = (now_ms, *run, lease_ms, int(front), pack_message(jobs), int(look))
     return Operation(script("run_enqueue"), queue_base(queue) + ":meta", args, lambda reply: int(reply[1]))
 
 
@@ -205,19 +218,29 @@ def confirm(run_id: str, due: Iterable[DueEntry]) -> Operation[int]:
     return Operation(script("run_confirm"), run_anchor(run_id), tuple(args), lambda reply: int(reply[1]))
 
 
-def cancel(run_id: str, now_ms: int = 0) -> Operation[str | None]:
-    """Cancel a run; repeatable. Returns the status that it has now, None when it is gone."""
-    return Operation(script("run_cancel"), run_anchor(run_id), (now_ms,), lambda reply: None if reply[0] == b"GONE" else reply[1].decode())
+def cancel(run_id: str, generation: str, now_ms: int = 0) -> Operation[tuple[str, str]]:
+    """Cancel a run in the generation that is meant; repeatable. Returns OK, LATER (it was retried since) or GONE, and the status."""
+    return Operation(script("run_cancel"), run_anchor(run_id), (now_ms, generation), _two_words)
 
 
-def retry(run_id: str, now_ms: int = 0) -> Operation[str]:
-    """Let a failed or cancelled run go on; repeatable. Returns OK, RUNNING, SUCCEEDED or GONE."""
-    return Operation(script("run_retry"), run_anchor(run_id), (now_ms,), lambda reply: reply[0].decode())
+def retry(run_id: str, generation: str, now_ms: int = 0) -> Operation[str]:
+    """Let a failed or cancelled run go on; repeatable.
+
+    Returns OK, LATER (this generation was retried before), RUNNING, SUCCEEDED or GONE.
+    """
+    return Operation(script("run_retry"), run_anchor(run_id), (now_ms, generation), lambda reply: reply[0].decode())
 
 
-def survey(run_id: str, shapes: msgspec.Raw, order: Sequence[int], position: int = 0, index: int = 0, now_ms: int = 0) -> Operation[Surveyed]:
+def condemn(run_id: str, order: Sequence[int], now_ms: int = 0) -> Operation[tuple[str, str]]:
+    """Fail a run whose keys are damaged; repeatable. Returns CONDEMNED and why, SOUND, OVER and its status, GONE, or LOST and why."""
+    return Operation(script("run_condemn"), run_anchor(run_id), (now_ms, pack_message(order)), _two_words)
+
+
+def survey(
+    run_id: str, shapes: msgspec.Raw, order: Sequence[int], *, position: int = 0, child: int = 0, now_ms: int = 0
+) -> Operation[Surveyed]:
     """Derive a page of the jobs that the run must have in its queues; repeatable, writes nothing on a healthy run."""
-    args = (now_ms, bytes(shapes), pack_message(order), position, index)
+    args = (now_ms, bytes(shapes), pack_message(order), position, child)
     return Operation(script("run_survey"), run_anchor(run_id), args, _surveyed)
 
 
@@ -245,17 +268,23 @@ def due_entries(flat: Sequence[bytes]) -> tuple[DueEntry, ...]:
     return tuple(sorted(entries))
 
 
+def _two_words(reply: Sequence[bytes]) -> tuple[str, str]:
+    return reply[0].decode(), b"".join(reply[1:]).decode()
+
+
 def _created(reply: Any) -> Created:
     word = reply[0].decode()
-    if word == "CONFLICT":
+    if word in {"CONFLICT", "UNSTAGED"}:
         return Created(word)
-    return Created(word, due_entries(reply[1]), reply[2].decode() if len(reply) > 2 else "running")
+    return Created(word, due_entries(reply[1]), *(status.decode() for status in reply[2:]))
 
 
 def _begun(reply: Any) -> Begun:
     word = reply[0].decode()
     if word == "PLAN":
         return Begun(word, reply[1].decode())
+    if word == "DONE":
+        return Begun(word, reply[1].decode(), reply[2].decode(), due=due_entries(reply[3]))
     if word != "BEGUN":
         return Begun(word)
     return Begun(word, reply[1].decode(), reply[2].decode(), int(reply[3]), int(reply[4]), int(reply[5]), reply[6], reply[7])

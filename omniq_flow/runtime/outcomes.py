@@ -9,7 +9,7 @@ import msgspec
 
 from omniq_flow.compiler.plan import Path
 from omniq_flow.compiler.template import project
-from omniq_flow.errors import NotSerialisable, TooLarge
+from omniq_flow.errors import NotSerialisable, TooLarge, TypeMismatch
 from omniq_flow.runtime.shapes import Source
 from omniq_flow.wire.values import MAX_BYTES
 
@@ -59,7 +59,7 @@ def pack(node: int, data: bytes, sources: Sequence[Source], what: str, *, by_ele
     """
     body, lists = data, []
     for source in sources:
-        items = _elements(_project(data, source.path, what), what, source.path)
+        items = _elements(_project(node, data, source.path, what), what, source.path)
         lists.append(PackedList(source.name, source.feeds, items))
         if not source.path:
             body = b"L%d" % len(items)
@@ -77,13 +77,11 @@ def join(items: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(items) + b"]"
 
 
-def is_list(body: bytes) -> bool:
-    """Whether an outcome's body says that its elements are stored one by one."""
-    return body[:1] == b"L"
-
-
-def _project(data: bytes, path: Path, what: str) -> bytes:
-    return project(data, path, what) if path else data
+def _project(node: int, data: bytes, path: Path, what: str) -> bytes:
+    try:
+        return project(data, path, node) if path else data
+    except TypeMismatch as error:
+        raise NotSerialisable(f"{what} has no list for a fan-out: {error}") from error
 
 
 def _elements(data: bytes, what: str, path: Path) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from omniq_flow.compiler.plan import MapNode, Plan, references
@@ -16,10 +16,10 @@ from omniq_flow.runtime.talk import Talk
 
 
 class Part(NamedTuple):
-    """What one read found: a whole value, or some elements of ``count``; neither when there is no outcome."""
+    """What one read found: a whole value, or some elements of ``total``; neither (total -1) when there is no outcome."""
 
     value: bytes | None
-    count: int
+    total: int
     items: Sequence[bytes]
 
 
@@ -39,12 +39,12 @@ def read_outcome(run_id: str, word: str) -> Talk[bytes]:
     if part.value is not None:
         return bytes(part.value)
     items = list(part.items)
-    while len(items) < part.count:
+    while len(items) < part.total:
         more = yield read(run_id, word, len(items))
         if not more.items:
             break
         items += more.items
-    if part.count < 0 or len(items) < part.count or None in items:
+    if part.total < 0 or len(items) < part.total or None in items:
         raise RunError(f"run {run_id}: the outcome {word} is not there: the run expired, or its data was damaged; `show` tells more")
     return join(items)
 
@@ -59,21 +59,12 @@ def read_result(run_id: str, plan: Plan) -> Talk[bytes]:
     return assemble(plan.returns, outcomes.__getitem__)
 
 
-def inline_inputs(inputs: Sequence[Any], words: Container[str]) -> tuple[Mapping[str, bytes], Sequence[str]]:
-    """Sort those of a begin's inputs that ``words`` names into those that came along (JSON by word) and those to be fetched."""
-    here: dict[str, bytes] = {}
-    far: list[str] = []
-    for word, kind, value in inputs:
-        name = word.decode()
-        if name not in words:
-            continue
-        if kind == b"value":
-            here[name] = value
-        elif kind == b"items":
-            here[name] = join(value)
-        else:
-            far.append(name)
-    return here, far
+def read_item(run_id: str, word: str, index: int) -> Talk[bytes]:
+    """Return a child's own item as JSON; raises RunError when it is not there."""
+    part = yield read(run_id, word, index)
+    if not part.items or part.items[0] is None:
+        raise RunError(f"run {run_id}: item {index} of {word} is not there: the run expired, or its data was damaged; `show` tells more")
+    return bytes(part.items[0])
 
 
 def _part(reply: Any) -> Part:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
 
-from omniq_flow.compiler.plan import Plan
-from omniq_flow.errors import ResultTimeout, RunCancelled, RunNotFound
+from omniq_flow.compiler.plan import MapNode, Plan
+from omniq_flow.errors import RunCancelled, RunFailed, RunNotFound
+from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.connect import address_of
+from omniq_flow.queue.translation import typed_errors
 from omniq_flow.render.picture import Picture
 from omniq_flow.runtime.delivery import RunHead
-from omniq_flow.runtime.failure import run_failed
+from omniq_flow.runtime.failure import decode_failure, run_failed
 from omniq_flow.runtime.keys import ended_channel
 from omniq_flow.runtime.operations import View, cancel, load_plan, retry, view
 from omniq_flow.runtime.presence import workers_of
@@ -19,17 +20,12 @@ from omniq_flow.runtime.reading import read_result
 from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.session import Session
 from omniq_flow.runtime.shapes import Shapes
-from omniq_flow.runtime.starting import list_run
-from omniq_flow.runtime.state import Head, NodeState, Status, head_of, node_states
+from omniq_flow.runtime.starting import list_ended, list_run
+from omniq_flow.runtime.state import Head, NodeState, Status, generation_of, head_of, node_states, present
 from omniq_flow.runtime.talk import Talk, ahold, hold
+from omniq_flow.runtime.watch import LOOK_AGAIN_S, Watch
 
 R = TypeVar("R")
-
-log = logging.getLogger("omniq_flow")
-
-LOOK_AGAIN_S = 1.0
-UNSERVED_AFTER_S = 2.0
-
 
 class Run(Generic[R]):
     """A run of a flow; any number of handles, in any process, may look at the same run.
@@ -98,12 +94,12 @@ class Run(Generic[R]):
 
     def wait(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status; raises ResultTimeout after ``timeout`` seconds."""
-        watch = _Watch(self, timeout)
+        watch = self._watch(timeout)
         client = self._session.client
         status = watch.judge(client.run(view(self.id)))
         if status is not None:
             return status
-        with client.redis.pubsub() as channel:
+        with typed_errors(address_of(client.redis)), client.redis.pubsub() as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(ended_channel(self.id))
             # Look only once the server has confirmed, or an end between look and subscription would go unheard.
             channel.get_message(timeout=LOOK_AGAIN_S)
@@ -117,11 +113,15 @@ class Run(Generic[R]):
 
     async def await_(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status, from asyncio code; as ``wait``."""
-        watch = _Watch(self, timeout)
+        watch = self._watch(timeout)
         client = self._session.aclient()
         status = watch.judge(await client.run(view(self.id)))
         if status is not None:
             return status
+        with typed_errors(address_of(client.redis)):
+            return await self._heard(client, watch)
+
+    async def _heard(self, client: AsyncOmniqClient, watch: Watch) -> Status:
         async with client.redis.pubsub() as channel:
             await channel.subscribe(ended_channel(self.id))
             await channel.get_message(timeout=LOOK_AGAIN_S)
@@ -156,13 +156,14 @@ class Run(Generic[R]):
         """Let a failed or cancelled run go on, from asyncio code; as ``retry``."""
         return await ahold(self._session.aclient(), self._retry())
 
+    def _watch(self, timeout: float | None) -> Watch:
+        return Watch(self.id, timeout, self._shapes_of, self._worker_command)
+
     def _view(self) -> View:
         return self._present(self._session.client.run(view(self.id)))
 
     def _present(self, raw: View) -> View:
-        if not raw.meta:
-            raise RunNotFound(f"run {self.id} is not kept on this server: it never existed, or its term is over")
-        return raw
+        return present(self.id, raw)
 
     def _outcome(self) -> Talk[bytes]:
         raw = self._present((yield view(self.id)))
@@ -171,75 +172,49 @@ class Run(Generic[R]):
             raise RunCancelled(f"{head.flow}: run {self.id} was cancelled; run.retry() lets it go on")
         plan = yield from self._load_plan(head.plan)
         if head.status == "failed":
-            failed = next(state for state in node_states(plan, raw) if state.error and head.failed and state.id == head.failed[0])
-            assert failed.error is not None
-            raise run_failed(self.id, head.flow, failed.name, failed.error_index, failed.error)
+            raise _failure_of(self.id, head, plan, raw)
         return (yield from read_result(self.id, plan))
 
     def _load_plan(self, fingerprint: str) -> Talk[Plan]:
         if self._plan is None:
             self._plan = yield load_plan(fingerprint)
         if self._plan is None:
-            raise RunNotFound(f"run {self.id}: its plan {fingerprint} is no longer kept; starting a worker or a run of the flow stores it again")
+            raise RunNotFound(
+                f"run {self.id}: its plan {fingerprint} is no longer kept; starting a worker or a run of the flow stores it again"
+            )
         return self._plan
 
     def _cancel(self) -> Talk[Status]:
-        status = yield cancel(self.id)
-        if status is None:
-            raise RunNotFound(f"run {self.id} is not kept on this server: it never existed, or its term is over")
-        raw = yield view(self.id)
-        if raw.meta and "ended_ms" in raw.meta:
-            yield list_run(self.id, "ended", expires_ms=int(raw.meta["ended_ms"]) + int(raw.meta["keep_ms"]))
+        word, status = "LATER", ""
+        while word == "LATER":
+            # A request is meant for one generation: one that arrives late must not cancel what was retried since.
+            raw = self._present((yield view(self.id)))
+            word, status = yield cancel(self.id, generation_of(raw))
+        yield from list_ended(self.id, self._present((yield view(self.id))))
         return cast("Status", status)
 
     def _retry(self) -> Talk[bool]:
+        raw = self._present((yield view(self.id)))
+        if head_of(self.id, raw).status in {"running", "succeeded"}:
+            return False
         # Listed before it runs again: if this process dies in between, a janitor finds the run and issues its jobs.
         yield list_run(self.id, "live")
-        word = yield retry(self.id)
-        if word in {"GONE", "SUCCEEDED"}:
-            yield list_run(self.id, "gone")
-        if word == "GONE":
-            raise RunNotFound(f"run {self.id} is not kept on this server: it never existed, or its term is over")
-        if word == "OK" and self._shapes_of is not None:
-            head = head_of(self.id, self._present((yield view(self.id))))
-            yield from reissue(RunHead(self.id, head.flow, head.plan), self._shapes_of(head.queue))
-        return bool(word == "OK")
-
-
-class _Watch:
-    """What the blocking and the asyncio wait have in common: the deadline, the status, and the word about missing workers."""
-
-    def __init__(self, run: Run[Any], timeout: float | None) -> None:
-        self._run = run
-        self._began = time.monotonic()
-        self._deadline = None if timeout is None else self._began + timeout
-        self._told = False
-        self._queue = ""
-
-    def judge(self, raw: View) -> Status | None:
-        head = head_of(self._run.id, self._run._present(raw))  # noqa: SLF001  # one concept in two classes
+        word = yield retry(self.id, generation_of(raw))
+        raw = self._present((yield view(self.id)))
+        head = head_of(self.id, raw)
         if head.status != "running":
-            return head.status
-        self._queue = head.queue
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            raise ResultTimeout(f"run {self._run.id} did not end within {self._deadline - self._began:g} s; it goes on: wait again, or `show` it")
-        return None
+            yield from list_ended(self.id, raw)
+        elif self._shapes_of is not None:
+            yield from reissue(RunHead(self.id, head.flow, head.plan), self._shapes_of(head.queue))
+        return bool(word in {"OK", "LATER"})
 
-    def pause(self) -> float:
-        rest = LOOK_AGAIN_S if self._deadline is None else self._deadline - time.monotonic()
-        return max(0.001, min(LOOK_AGAIN_S, rest))
 
-    def queues(self) -> Iterable[str]:
-        shapes_of = self._run._shapes_of  # noqa: SLF001
-        return shapes_of(self._queue).queues if shapes_of else [self._queue]
-
-    def unserved_due(self) -> bool:
-        return not self._told and time.monotonic() - self._began >= UNSERVED_AFTER_S
-
-    def tell_unserved(self, queues: list[str]) -> None:
-        if queues:
-            self._told = True
-            names = ", ".join(repr(queue) for queue in sorted(queues))
-            log.warning(
-                "run %s waits: no worker serves %s. Start one in another terminal:\n    %s", self._run.id, f"queue {names}", self._run._worker_command
-            )
+def _failure_of(run_id: str, head: Head, plan: Plan, raw: View) -> RunFailed:
+    """Return the error of the child that failed the run, or of whatever else ended it so."""
+    if "damaged" in raw.meta:
+        damage = raw.meta["damaged"]
+        return RunFailed(f"{head.flow}: run {run_id} was given up, its data on the server is damaged: {damage}; start it again")
+    if head.failed is not None and (recorded := raw.fails.get("{}/{}".format(*head.failed))):
+        node = plan.nodes[head.failed[0]]
+        return run_failed(run_id, head.flow, node.name, head.failed[1] if isinstance(node, MapNode) else None, decode_failure(recorded))
+    return RunFailed(f"{head.flow}: run {run_id} failed, but the server has lost why; run.retry() lets it go on")

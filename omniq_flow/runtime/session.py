@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from omniq_flow.embedded import embedded_url
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.client import OmniqClient
+from omniq_flow.runtime.starting import StoredPlans
 
 URL_VARIABLE = "OMNIQ_FLOW_URL"
 
@@ -27,7 +28,7 @@ class Session:
         self._lock = threading.Lock()
         self._client: OmniqClient | None = None
         self._aclients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOmniqClient] = WeakKeyDictionary()
-        self.stored_plans: set[str] = set()
+        self.stored_plans = StoredPlans()
 
     @property
     def client(self) -> OmniqClient:

@@ -46,6 +46,7 @@ class Shapes:
             for k in waits[n]:
                 self.feeds[k].append(n)
         self._nodes = {n: self._shape(compiled, n, queue, lease_ms) for n in self.order}
+        self._words = {n: tuple(inputs(plan, plan.nodes[n])) for n in self.order}
         self._closures: dict[int, msgspec.Raw] = {}
         self.sources = sources(plan)
 
@@ -67,6 +68,14 @@ class Shapes:
     def queue(self, n: int) -> str:
         """Return the queue in which the jobs of a node run."""
         return str(self._nodes[n]["queue"])
+
+    def words(self, n: int) -> tuple[str, ...]:
+        """Return the words that tell what a node takes (see ``lua/lib/run_inputs.lua``)."""
+        return self._words[n]
+
+    def item_word(self, n: int) -> str | None:
+        """Return the word that reads a child's own item; None for a single step, and for a fan-out over a literal."""
+        return next((word for word in self._words[n] if word[0] in "xe"), None)
 
     @property
     def queues(self) -> frozenset[str]:
@@ -96,8 +105,8 @@ class Shapes:
     @cached_property
     def created(self) -> tuple[tuple[int, str, int, int], ...]:
         """What a new run stores of each node: id, inputs, number of predecessors, size of a fan-out when known (else -1)."""
-        plan = self.compiled.plan
-        return tuple((n, " ".join(inputs(plan, plan.nodes[n])), self.left[n], known_size(plan.nodes[n])) for n in self.order)
+        nodes = self.compiled.plan.nodes
+        return tuple((n, " ".join(self._words[n]), self.left[n], known_size(nodes[n])) for n in self.order)
 
 
 def inputs(plan: Plan, node: Node) -> list[str]:

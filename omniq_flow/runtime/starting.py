@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 
 from omniq_flow.compiler.compiled import CompiledFlow
-from omniq_flow.compiler.plan import encode_plan
+from omniq_flow.compiler.plan import Plan, encode_plan
 from omniq_flow.errors import KeyConflict, RunError
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.delivery import RunHead, deliver_due
 from omniq_flow.runtime.keys import keyed_run_id, live_index, new_run_id, shard_of
-from omniq_flow.runtime.operations import Created, NewRun, create, stage, start, store_plan
+from omniq_flow.runtime.operations import Created, NewRun, View, create, stage, start, store_plan
 from omniq_flow.runtime.outcomes import PackedList, pack
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.talk import Talk
 from omniq_flow.wire.names import check_id
 
 PLAN_KEEP_MS = 30 * 24 * 3600 * 1000
+STORED_ANEW_S = 24 * 3600.0
+STAGED_ANEW = 5
 
 
 def new_run(compiled: CompiledFlow, shapes: Shapes, arguments: Mapping[str, bytes], *, key: str | None, queue: str, keep_ms: int) -> NewRun:
@@ -52,33 +55,67 @@ def new_run(compiled: CompiledFlow, shapes: Shapes, arguments: Mapping[str, byte
     )
 
 
-def start_run(run: NewRun, shapes: Shapes, stored_plans: set[str], *, one_server: bool, now_ms: int = 0) -> Talk[Created]:
+class StoredPlans:
+    """Which plans this process has stored lately; they are stored anew each day, and kept longer than any run that this process starts."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, int], float] = {}
+
+    def store(self, plan: Plan, run_keep_ms: int = 0) -> Talk[None]:
+        """Store a plan if this was not done in the last day."""
+        keep_ms = max(PLAN_KEEP_MS, run_keep_ms + PLAN_KEEP_MS)
+        known = (plan.fingerprint, keep_ms)
+        if time.monotonic() >= self._until.get(known, 0.0):
+            yield store_plan(plan.fingerprint, encode_plan(plan), keep_ms)
+            self._until[known] = time.monotonic() + STORED_ANEW_S
+
+
+def start_run(run: NewRun, shapes: Shapes, stored_plans: StoredPlans, *, one_server: bool, now_ms: int = 0) -> Talk[Created]:
     """Start a run; repeatable at any point, with the same key or id. Raises KeyConflict when the key has other arguments."""
-    if run.plan not in stored_plans:
-        yield store_plan(run.plan, encode_plan(shapes.compiled.plan), PLAN_KEEP_MS)
-        stored_plans.add(run.plan)
-    yield from stage_lists(run.id, run.token, run.lists)
-    if one_server:
-        created = yield start(run, now_ms)
-    else:
+    yield from stored_plans.store(shapes.compiled.plan, run.keep_ms)
+    if not one_server:
         # Listed before it exists: a run that is created and then forgotten by its starter must be found by a janitor.
         yield list_run(run.id, "live", now_ms=now_ms)
-        created = yield create(run, now_ms)
+    created = Created("UNSTAGED")
+    for _ in range(STAGED_ANEW):
+        yield from stage_lists(run.id, run.token, run.lists)
+        created = cast("Created", (yield start(run, now_ms) if one_server else create(run, now_ms)))
+        if created.word != "UNSTAGED":
+            break
+    else:
+        raise RunError(f"{run.flow}: the server keeps losing the lists of run {run.id} while it is started; nothing was begun, start again")
     if created.word == "CONFLICT":
-        raise KeyConflict(f"{run.flow}: key {run.key!r} names run {run.id}, which was started with other arguments: use another key for them")
+        raise KeyConflict(
+            f"{run.flow}: key {run.key!r} names run {run.id}, which was started with other arguments: use another key for them"
+        )
     yield from deliver_due(RunHead(run.id, run.flow, run.plan), shapes, created.due, front=False, now_ms=now_ms)
     return created
 
 
 def stage_lists(run_id: str, token: str, lists: tuple[PackedList, ...]) -> Talk[None]:
-    """Stage the lists that are too long to travel with their outcome; repeatable under the same token."""
+    """Stage the lists that are too long to travel with their outcome; repeatable under the same token.
+
+    What the server loses meanwhile is not noticed here but by what commits the lists: start, create and record say UNSTAGED then.
+    """
     for one in lists:
         if not one.small:
             for offset, items in one.chunks():
-                if not (yield stage(run_id, token, one.source, offset, items)):
-                    raise RunError(f"run {run_id}: staged data of {one.source!r} was lost on the server; start again")
+                yield stage(run_id, token, one.source, offset, items)
 
 
-def list_run(run_id: str, where: Literal["live", "ended", "gone"], *, expires_ms: int = 0, now_ms: int = 0) -> Operation[None]:
-    """Enter a run in its index of live ones, or move it to the ended ones (``expires_ms`` says until when), or take it out; repeatable."""
-    return Operation(script("runs_list"), live_index(shard_of(run_id)), (now_ms, run_id, where, expires_ms), lambda _reply: None)
+def list_run(
+    run_id: str, where: Literal["live", "ended", "gone"], *, expires_ms: int = 0, looked_ms: int = 0, now_ms: int = 0
+) -> Operation[None]:
+    """Enter a run in its index of live ones, or move it to the ended ones (``expires_ms`` says until when), or take it out; repeatable.
+
+    ``looked_ms`` is when the run was seen to have ended: listed again since, it stays. One that was listed just now is never gone.
+    """
+    args = (now_ms, run_id, where, expires_ms, looked_ms)
+    return Operation(script("runs_list"), live_index(shard_of(run_id)), args, lambda _reply: None)
+
+
+def list_ended(run_id: str, seen: View) -> Talk[None]:
+    """Move a run that was seen to have ended from the index of live runs to that of ended ones; repeatable."""
+    ended_ms = seen.meta.get("ended_ms")
+    if ended_ms is not None:
+        yield list_run(run_id, "ended", expires_ms=int(ended_ms) + int(seen.meta["keep_ms"]), looked_ms=seen.now_ms)

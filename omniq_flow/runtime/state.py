@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
-from omniq_flow.compiler.plan import MapNode, ParamNode, Plan
+from omniq_flow.compiler.plan import MapNode, ParamNode, Plan, StepNode
+from omniq_flow.errors import RunNotFound
 from omniq_flow.render.state import NodeView
 from omniq_flow.runtime.failure import Failure, decode_failure
 from omniq_flow.runtime.operations import View
@@ -63,6 +64,13 @@ class NodeState:
         )
 
 
+def present(run_id: str, view: View) -> View:
+    """Return the view, or raise RunNotFound when there is no such run."""
+    if not view.meta:
+        raise RunNotFound(f"run {run_id} is not kept on this server: it never existed, or its term is over")
+    return view
+
+
 def head_of(run_id: str, view: View) -> Head:
     """Read a run's head from its raw state."""
     meta = view.meta
@@ -81,49 +89,54 @@ def head_of(run_id: str, view: View) -> Head:
     )
 
 
+def generation_of(view: View) -> str:
+    """Return how often the run was retried, as the requests that are meant for this state of it say."""
+    return view.meta.get("generation", "0")
+
+
 def node_states(plan: Plan, view: View) -> list[NodeState]:
     """Return the state of every step node of a run, in the plan's order."""
     tries: dict[int, list[list[str]]] = {}
     for name, text in view.tries.items():
         tries.setdefault(int(name.split("/")[0]), []).append(text.split("|"))
     fails: dict[int, tuple[int, bytes]] = {}
-    for name, data in view.fails.items():
-        node, index = _child(name)
-        fails[node] = max(fails.get(node, (-1, b"")), (index, data))
-    states = []
-    for node in plan.nodes:
-        if not isinstance(node, ParamNode):
-            number = _numbers(view.nodes, node.id)
-            states.append(_state(node.id, node.name, node.step, isinstance(node, MapNode), number, tries.get(node.id, []), fails, view))
-    return states
+    for name, data in sorted(view.fails.items(), key=lambda fail: _child(fail[0])):
+        n, index = _child(name)
+        fails.setdefault(n, (index, data))
+        if name == view.meta.get("failed"):
+            fails[n] = (index, data)
+    return [
+        _state(node, _numbers(view.nodes, node.id), tries.get(node.id, []), fails.get(node.id), view.meta["status"])
+        for node in plan.nodes
+        if not isinstance(node, ParamNode)
+    ]
 
 
 def _state(
-    n: int, name: str, step: str, fan_out: bool, number: Mapping[str, int], tries: list[list[str]], fails: Mapping[int, tuple[int, bytes]], view: View
+    node: StepNode | MapNode, number: Mapping[str, int], tries: list[list[str]], fail: tuple[int, bytes] | None, status: str
 ) -> NodeState:
+    fan_out = isinstance(node, MapNode)
     running = sum(1 for record in tries if record[4])
     failed = sum(1 for record in tries if record[7] == "failed")
     total = number.get("of") if fan_out else None
     done = total - number.get("open", total) if total is not None else None
-    error_index, error = fails.get(n, (None, None))
-    complete = "ended" in number and not failed
     state: NodeStatus
-    if complete and (not fan_out or done == total):
+    if "ended" in number and not failed and (not fan_out or done == total):
         state = "succeeded"
     elif failed:
         state = "failed"
     elif running:
         state = "running"
-    elif view.meta["status"] != "running":
+    elif status != "running":
         state = "cancelled"
     elif number.get("left", 0) == 0:
         state = "running" if done or tries else "ready"
     else:
         state = "waiting"
     return NodeState(
-        id=n,
-        name=name,
-        step=step,
+        id=node.id,
+        name=node.name,
+        step=node.step,
         state=state,
         attempts=number.get("tries", 0),
         running=running,
@@ -132,8 +145,8 @@ def _state(
         failed=failed,
         began_ms=number.get("began"),
         ended_ms=number.get("ended"),
-        error=decode_failure(error) if error else None,
-        error_index=error_index if fan_out else None,
+        error=decode_failure(fail[1]) if fail else None,
+        error_index=fail[0] if fail and fan_out else None,
     )
 
 

@@ -1,0 +1,1 @@
+"""Workers: turns, attempts, and the duties beside them."""

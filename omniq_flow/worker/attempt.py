@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from omniq_flow.runtime.operations import Attempt, Ending
+from omniq_flow.worker.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class Claimed:
     number: int
     errors: int
     crashes: int
-    inputs: Sequence[Any]
+    inputs: Inputs
     item: bytes | None
 
 
@@ -31,6 +30,13 @@ class Finished:
 
     claimed: Claimed
     ending: Ending | None
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes to tell the server, about."""
+        if self.ending is None:
+            return 0
+        return len(self.ending.body) + sum(sum(map(len, each.items)) for each in self.ending.lists if each.small)
 
 
 def read_attempt(job: str, token: str) -> Attempt:

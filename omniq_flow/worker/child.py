@@ -1,51 +1,80 @@
-"""The child process of ``executor="process"``: answers questions from its parent until the pipe closes."""
+"""The child process of ``executor="process"``: answers questions from its parent until the socket closes."""
 
 from __future__ import annotations
 
-import asyncio
+import ctypes
 import os
 import signal
+import socket
 import sys
-import traceback
+from collections.abc import Sequence
 
 import msgspec
 
+from omniq_flow.runtime.failure import message_of, trace_of
 from omniq_flow.runtime.flow import Flow
-from omniq_flow.runtime.failure import MESSAGE_CAP, TRACE_CAP, clean
 from omniq_flow.runtime.loading import load_flows
 from omniq_flow.worker.processes import Answer, Question
 
+PR_SET_PDEATHSIG = 1
+
 
 def main() -> None:
-    """Serve the flows named in the arguments over the two pipes named before them."""
-    questions, answers = os.fdopen(int(sys.argv[1]), "rb"), os.fdopen(int(sys.argv[2]), "wb")
-    # Ctrl-C in a terminal reaches the whole group: the parent decides what becomes of the attempt.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    flows = {flow.name: flow for module in sys.argv[3:] for flow in load_flows(module)}
-    while header := questions.read(8):
-        question = msgspec.msgpack.decode(questions.read(int.from_bytes(header, "big")), type=Question)
-        data = msgspec.msgpack.encode(answer(flows, question))
-        answers.write(len(data).to_bytes(8, "big") + data)
-        answers.flush()
+    """Serve the flows of the modules named in the arguments, over the socket named before them, as long as the parent lives."""
+    link, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    os.set_inheritable(link.fileno(), False)  # noqa: FBT003  # takes no keyword
+    _die_with(parent)
+    # Ctrl-C and a service manager's TERM reach the whole group: the parent decides what becomes of the attempt. No SIG_IGN, which
+    # processes that the step starts would inherit.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda _number, _frame: None)
+    flows, broken = _load(sys.argv[3:])
+    with link.makefile("rwb") as stream:
+        while header := stream.read(8):
+            question = msgspec.msgpack.decode(stream.read(int.from_bytes(header, "big")), type=Question)
+            data = msgspec.msgpack.encode(broken or answer(flows, question))
+            stream.write(len(data).to_bytes(8, "big") + data)
+            stream.flush()
 
 
 def answer(flows: dict[str, Flow[..., object]], question: Question) -> Answer:
     """Run one attempt."""
     flow = flows.get(question.flow)
     if flow is None:
-        return Answer(None, "LookupError", f"the step's process does not find flow {question.flow}: it must be at the top level of its module")
+        message = f"the step's process does not find flow {question.flow}: it must be at the top level of its module"
+        return Answer(None, "LookupError", message)
+    if flow.compiled.fingerprint != question.plan:
+        return Answer(None, "LookupError", f"the code of flow {question.flow} has changed since the worker began: restart the worker")
     code = flow.compiled.nodes[question.node]
+    calling = False
     try:
         values = {name: code.args[name].decode(data, name) for name, data in question.arguments.items()}
-        result = asyncio.run(_awaited(code.step.invoke(values))) if code.step.is_async else code.step.invoke(values)
+        calling = True
+        result = code.step.invoke(values)
+        calling = False
         return Answer(code.result.encode(result, f"{code.step.name}: result", None))
     except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
-        trace = clean("".join(traceback.format_exception(error)), TRACE_CAP)
-        return Answer(None, type(error).__name__, clean(str(error), MESSAGE_CAP), trace, isinstance(error, code.options.retry_on))
+        return _failed(error, retry=calling and isinstance(error, code.options.retry_on))
 
 
-async def _awaited(coroutine: object) -> object:
-    return await coroutine  # type: ignore[misc]
+def _load(modules: Sequence[str]) -> tuple[dict[str, Flow[..., object]], Answer | None]:
+    """Import the flows; when that fails, the answer that each question gets."""
+    try:
+        return {flow.name: flow for module in modules for flow in load_flows(module)}, None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the user's module runs
+        return {}, _failed(error, retry=False)
+
+
+def _failed(error: BaseException, *, retry: bool) -> Answer:
+    return Answer(None, type(error).__name__, message_of(error), trace_of(error), retry)
+
+
+def _die_with(parent: int) -> None:
+    """End when the worker ends, however it ends: a step that computes for hours does not look at its socket."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit()
 
 
 if __name__ == "__main__":

@@ -39,12 +39,13 @@ class Duty:
         self._task = asyncio.create_task(self._go_on(), name=f"omniq_flow {self.name}")
 
     def nudge(self) -> None:
-        """Let the next round come now."""
+        """Let the next round come now, or right after the one that is going on."""
         self._nudge.set()
 
     async def stop(self) -> None:
         """End the duty; a round that is waiting for the server is cut off, which every operation survives."""
         self._stopped = True
+        self._nudge.set()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -54,6 +55,7 @@ class Duty:
         trouble = 0.5
         # The flag besides the cancel: a cancel that arrives just when an await is done may be swallowed inside a library.
         while not self._stopped:
+            self._nudge.clear()
             try:
                 pause = await self.round()
                 trouble = 0.5
@@ -63,7 +65,7 @@ class Duty:
             except Exception:
                 log.exception("%s failed and goes on in %.1f s", self.name, trouble)
                 pause, trouble = trouble, min(trouble * 2, LONGEST_PAUSE_S)
-            self._nudge.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._nudge.wait()
+            if pause > 0 and not self._stopped:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._nudge.wait()

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from msgspec.structs import replace
 
+from omniq_flow.authoring.step import Step
 from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
 from omniq_flow.compiler.plan import MapNode
-from omniq_flow.errors import InputError, RunError, SetupError, StepCrashed, StepTimeout
+from omniq_flow.errors import RunError, SetupError, StepCrashed, StepTimeout
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.runtime.arguments import arguments
 from omniq_flow.runtime.failure import failure_of
-from omniq_flow.runtime.operations import Ending, Verdict
+from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.outcomes import pack
-from omniq_flow.runtime.reading import inline_inputs, read_outcome
-from omniq_flow.runtime.shapes import inputs
+from omniq_flow.runtime.reading import read_item, read_outcome
 from omniq_flow.runtime.starting import stage_lists
 from omniq_flow.runtime.talk import Talk, ahold
 from omniq_flow.worker.attempt import Claimed
@@ -28,8 +29,11 @@ from omniq_flow.worker.served import Served
 from omniq_flow.worker.threads import Threads
 
 T = TypeVar("T")
+Phase: TypeAlias = Literal["arguments", "step", "result"]
 
 log = logging.getLogger("omniq_flow.worker")
+
+CUT_OFF_S = 5.0
 
 
 class Executor:
@@ -38,12 +42,21 @@ class Executor:
     ``busy`` counts what takes a place, also threads whose step was abandoned at its timeout and has not returned yet.
     """
 
-    def __init__(self, client: AsyncOmniqClient, served: Served, processes: Processes, done: Callable[[Claimed, Ending], None], freed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        client: AsyncOmniqClient,
+        served: Served,
+        processes: Processes,
+        *,
+        done: Callable[[Claimed, Ending], None],
+        freed: Callable[[], None],
+    ) -> None:
         self._client, self._served, self._processes = client, served, processes
         self._done, self._freed = done, freed
         self._threads = Threads()
         self._tasks: dict[asyncio.Task[None], Claimed] = {}
         self._abandoned = 0
+        self._closing = False
         self._random = random.Random()  # noqa: S311  # jitter, no secret
 
     @property
@@ -64,10 +77,15 @@ class Executor:
 
     async def close(self) -> None:
         """Cut off what still runs, unrecorded: its leases run out and other workers take it over."""
+        self._closing = True
         tasks = list(self._tasks)
         for task in tasks:
+            log.warning("%s is cut off; its lease runs out and another worker takes it over", self._tasks[task].job)
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            _, deaf = await asyncio.wait(tasks, timeout=CUT_OFF_S)
+            for task in deaf:
+                log.warning("%s does not let itself be cancelled and is left behind", task.get_name())
         self._threads.close()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
@@ -78,63 +96,78 @@ class Executor:
         compiled = self._served.compiled(claimed.plan)
         code = compiled.nodes[claimed.attempt.node]
         values: Mapping[str, Any] = {}
+        phase: Phase = "arguments"
         try:
-            if claimed.crashes > code.options.crashes:
-                raise StepCrashed(
-                    f"worker processes died {claimed.crashes} times under this step (its crash budget is {code.options.crashes}): "
-                    "look for exits, segfaults and memory limits, then run.retry()"
-                )
-            values = await self._arguments(claimed, compiled)
-            data = await self._call(claimed, compiled, code, values)
-            ending = await self._packed(claimed, compiled, code, data)
+            _check_crashes(claimed, code)
+            values = await self._arguments(claimed, compiled, code)
+            phase = "step"
+            result = await self._call(claimed, compiled, code, values)
+            phase = "result"
+            ending = await self._packed(claimed, compiled, code, result)
         except asyncio.CancelledError:
-            if asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            if self._closing:
                 raise
-            ending = self._failed(claimed, code, values, RuntimeError("the step cancelled itself (asyncio.CancelledError)"))
+            ending = self._failed(claimed, code, values, RuntimeError("the step cancelled itself (asyncio.CancelledError)"), phase)
         except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
-            ending = self._failed(claimed, code, values, error)
+            ending = self._failed(claimed, code, values, error, phase)
         self._done(claimed, ending)
 
-    async def _arguments(self, claimed: Claimed, compiled: CompiledFlow) -> dict[str, Any]:
+    async def _arguments(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode) -> dict[str, Any]:
         attempt = claimed.attempt
-        here, far = inline_inputs(claimed.inputs, inputs(compiled.plan, compiled.plan.nodes[attempt.node]))
-        outcomes = {int(word[1:]): data for word, data in here.items()}
-        for word in far:
-            outcomes[int(word[1:])] = await self._patiently(lambda word=word: read_outcome(attempt.run, word))  # type: ignore[misc]
-        return arguments(compiled, attempt.node, attempt.index, outcomes.__getitem__, claimed.item)
+        shapes = self._served.shapes(claimed.plan, claimed.run_queue)
+        outcomes: dict[int, bytes] = {}
+        for word in shapes.words(attempt.node):
+            if word[0] in "vm":
+                outcomes[int(word[1:])] = await claimed.inputs.get(word, partial(self._patiently, partial(read_outcome, attempt.run, word)))
+        item, item_word = claimed.item, shapes.item_word(attempt.node)
+        if item is None and item_word is not None:
+            item = await self._patiently(lambda: read_item(attempt.run, item_word, attempt.index))
+        values = arguments(compiled, attempt.node, attempt.index, outcomes.__getitem__, item)
+        # Arguments that name no group were enqueued without one (see runtime/delivery.py); here they fail where everybody sees it.
+        code.step.gid(values)
+        return values
 
-    async def _call(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, values: Mapping[str, Any]) -> bytes:
-        """Call the step and return its result as JSON of the declared type."""
+    async def _call(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, values: Mapping[str, Any]) -> Any:
+        """Call the step; a process gives its result as JSON already."""
         timeout = code.options.timeout
         if code.options.executor == "process":
             encoded = {name: code.args[name].encode(value, name, None) for name, value in values.items()}
-            return await self._processes.call(compiled.name, claimed.attempt.node, encoded, timeout)
+            return await self._processes.call(compiled.name, claimed.plan, claimed.attempt.node, encoded, timeout)
         if code.step.is_async:
-            result = await self._awaited(code, values, timeout)
-        else:
-            result = await self._threaded(code, values, timeout)
-        return code.result.encode(result, f"{code.step.name}: result", None)
+            return await self._awaited(code, values, timeout)
+        return await self._threaded(code, values, timeout)
 
     async def _awaited(self, code: NodeCode, values: Mapping[str, Any], timeout: float | None) -> Any:
-        if timeout is None:
-            return await code.step.invoke(values)
-        scope = asyncio.timeout(timeout)
+        # A task of its own: what the step does to the task that it runs in (cancel it, leave a cancel behind) stays there.
+        task = asyncio.ensure_future(_caught(code.step, values))
         try:
-            async with scope:
-                return await code.step.invoke(values)
-        except TimeoutError as error:
-            if scope.expired():
-                raise StepTimeout(f"the attempt took longer than its timeout of {timeout:g} s") from error
+            done, _ = await asyncio.wait([task], timeout=timeout)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task], timeout=CUT_OFF_S)
             raise
+        if not done:
+            task.cancel()
+            done, _ = await asyncio.wait([task], timeout=CUT_OFF_S)
+            if not done:
+                self._abandon(task)
+            raise StepTimeout(f"the attempt took longer than its timeout of {timeout:g} s")
+        result, error = task.result()
+        if error is not None:
+            raise error
+        return result
 
     async def _threaded(self, code: NodeCode, values: Mapping[str, Any], timeout: float | None) -> Any:
         future = self._threads.run(lambda: code.step.invoke(values))
         done, _ = await asyncio.wait([future], timeout=timeout)
         if done:
             return future.result()
+        self._abandon(future)
+        raise StepTimeout(f"the attempt took longer than its timeout of {timeout:g} s; its thread keeps its place until it returns")
+
+    def _abandon(self, future: asyncio.Future[Any]) -> None:
         self._abandoned += 1
         future.add_done_callback(self._returned)
-        raise StepTimeout(f"the attempt took longer than its timeout of {timeout:g} s; its thread keeps its place until it returns")
 
     def _returned(self, future: asyncio.Future[Any]) -> None:
         self._abandoned -= 1
@@ -142,11 +175,13 @@ class Executor:
             future.exception()
         self._freed()
 
-    async def _packed(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, data: bytes) -> Ending:
+    async def _packed(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, result: Any) -> Ending:
         attempt = claimed.attempt
+        what = f"{code.step.name}: result"
+        data = result if code.options.executor == "process" else code.result.encode(result, what, None)
         sources = self._served.shapes(claimed.plan, claimed.run_queue).sources.get(attempt.node, ())
         one_of_many = isinstance(compiled.plan.nodes[attempt.node], MapNode)
-        packed = pack(attempt.node, data, sources, f"{code.step.name}: result", by_element=not one_of_many)
+        packed = pack(attempt.node, data, sources, what, by_element=not one_of_many)
         if packed.lists:
             await self._patiently(lambda: stage_lists(attempt.run, attempt.token, packed.lists))
         return Ending("ok", packed.body, packed.lists)
@@ -160,21 +195,36 @@ class Executor:
                 log.warning("waiting for the server: %s", error)
                 await asyncio.sleep(1)
 
-    def _failed(self, claimed: Claimed, code: NodeCode, values: Mapping[str, Any], error: BaseException) -> Ending:
+    def _failed(self, claimed: Claimed, code: NodeCode, values: Mapping[str, Any], error: BaseException, phase: Phase) -> Ending:
         options = code.options
         failure = failure_of(error, step=code.step.name, where=str(code.step.location), attempt=claimed.number, arguments=values)
-        # A value of the wrong type or size is the same at the next attempt; data that cannot be read may be back then.
-        retryable = not isinstance(error, InputError) and isinstance(error, (*options.retry_on, StepTimeout, RunError))
-        left = options.retries - claimed.errors
-        verdict: Verdict = "again"
+        # Arguments and results of a wrong type or size are the same at the next attempt; data that cannot be read may be back then.
+        retryable = isinstance(error, (*options.retry_on, StepTimeout) if phase == "step" else RunError)
+        crashed = isinstance(error, StepCrashed) and (phase == "arguments" or options.executor == "process")
         if isinstance(error, RemoteError):
             failure = replace(failure, type=error.answer.type, traceback=error.answer.traceback)
             retryable = error.answer.retry
-        elif isinstance(error, StepCrashed):
-            verdict, retryable, left = "crashed", True, options.crashes - claimed.crashes
-        if not retryable or left <= 0:
+        left = options.crashes - claimed.crashes if crashed else options.retries - claimed.errors
+        if not (retryable or crashed) or left <= 0:
             log.warning("%s failed for good at attempt %d: %s: %s", claimed.job, claimed.number, failure.type, failure.message)
             return Ending("fail", failure.encode())
         delay_ms = options.backoff.delay_ms(claimed.errors + claimed.crashes + 1, self._random)
-        log.info("%s failed at attempt %d, again in %.1f s: %s: %s", claimed.job, claimed.number, delay_ms / 1000, failure.type, failure.message)
-        return Ending(verdict, failure.encode(), delay_ms=delay_ms)
+        what = f"{failure.type}: {failure.message}"
+        log.info("%s failed at attempt %d, again in %.1f s: %s", claimed.job, claimed.number, delay_ms / 1000, what)
+        return Ending("crashed" if crashed else "again", failure.encode(), delay_ms=delay_ms)
+
+
+def _check_crashes(claimed: Claimed, code: NodeCode) -> None:
+    if claimed.crashes > code.options.crashes:
+        raise StepCrashed(
+            f"worker processes died {claimed.crashes} times under this step (its crash budget is {code.options.crashes}): "
+            "look for exits, segfaults and memory limits, then run.retry()"
+        )
+
+
+async def _caught(step: Step[..., Any], values: Mapping[str, Any]) -> tuple[Any, BaseException | None]:
+    """Run an async step and return its result or its error: a SystemExit that leaves a task would end the loop."""
+    try:
+        return await cast("Awaitable[Any]", step.invoke(values)), None
+    except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure
+        return None, error

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.session import Session, current_session
 from omniq_flow.worker.worker import Worker, WorkerOptions
 
+log = logging.getLogger("omniq_flow.worker")
+
 
 @contextmanager
-def worker(*flows: Flow[..., Any], session: Session | None = None, **options: Any) -> Iterator[None]:
+def worker(*flows: Flow[..., Any], session: Session | None = None, **options: Any) -> Generator[None]:
     """Serve flows inside this process while the block runs, on a thread of its own.
 
     ``options`` are those of ``WorkerOptions``. On leaving, nothing more is claimed and what runs is finished (at most ``drain`` seconds).
     Raises SetupError when the server cannot be reached.
     """
     where = session or current_session()
-    modules = tuple(sorted({flow.name.removesuffix(f".{flow.__name__}") for flow in flows}))
-    inline = _Inline(where, flows, WorkerOptions(**{"modules": modules, **options}))
+    options.setdefault("modules", tuple(sorted({flow.module for flow in flows})))
+    inline = _Inline(where, flows, WorkerOptions(**options))
     inline.start()
     try:
         yield
     finally:
         inline.stop()
+    inline.raise_error()
 
 
 class _Inline:
@@ -42,23 +46,27 @@ class _Inline:
     def start(self) -> None:
         self._thread.start()
         self._started.wait()
-        if self._error is not None:
+        if self._worker is None:
             self._thread.join()
+            self.raise_error()
+
+    def raise_error(self) -> None:
+        if self._error is not None:
             raise self._error
 
     def stop(self) -> None:
         if self._loop is not None and self._worker is not None and self._thread.is_alive():
-            try:
+            with suppress(RuntimeError):  # the loop closed in between: the worker has left by itself (burst)
                 self._loop.call_soon_threadsafe(self._worker.stop)
-            except RuntimeError:
-                pass  # the loop closed in between: the worker has left by itself (burst)
         self._thread.join()
 
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001  # it is raised again in the thread that started this one
+        except BaseException as error:  # it is raised again in the thread that started this one, perhaps much later
             self._error = error
+            if self._worker is not None:
+                log.exception("the worker inside this process died")
         finally:
             self._started.set()
 

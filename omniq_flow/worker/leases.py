@@ -24,6 +24,7 @@ class Leases(Duty):
         self._known_lost: set[str] = set()
 
     async def round(self) -> float:
+        """Renew all leases that are held."""
         held: dict[str, list[tuple[str, str]]] = {}
         for claimed in self._running():
             held.setdefault(claimed.queue, []).append((claimed.job, claimed.attempt.token))

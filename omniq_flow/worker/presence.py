@@ -19,12 +19,13 @@ class Presence(Duty):
         self._client, self._queues, self._worker = client, queues, worker
 
     async def round(self) -> float:
+        """Renew the entries."""
         for queue in self._queues:
             await self._client.run(worker_here(queue, self._worker, BELIEVED_MS))
         return BELIEVED_MS / 3000
 
     async def stop(self) -> None:
-        """End the duty and leave."""
+        """End the duty and leave; an entry that cannot be taken out ends by itself."""
         await super().stop()
         for queue in self._queues:
             await self._client.run(worker_here(queue, self._worker, 0))

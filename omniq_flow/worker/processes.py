@@ -1,6 +1,6 @@
 """Processes for steps that compute: ``executor="process"``.
 
-A child process imports the same flows and is asked over a pipe, in MessagePack frames that hold JSON, never pickle. One child runs one
+A child process imports the same flows and is asked over a socket, in MessagePack frames that hold JSON, never pickle. One child runs one
 attempt at a time, is used again, and is killed when its attempt outlives its timeout.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -26,15 +28,16 @@ class RemoteError(StepError):
 
 
 class Question(msgspec.Struct, array_like=True):
-    """One attempt to run: the flow by name, the node, and the arguments as JSON by name."""
+    """One attempt to run: the flow by name and plan, the node, and the arguments as JSON by name."""
 
     flow: str
+    plan: str
     node: int
     arguments: dict[str, bytes]
 
 
 class Answer(msgspec.Struct, array_like=True):
-    """What came of it: the result as JSON, or the exception's type, message and traceback, and whether it is one that the step retries on."""
+    """What came of it: the result as JSON, or the exception's type, message and traceback, and whether the step retries on it."""
 
     result: bytes | None
     type: str = ""
@@ -51,19 +54,19 @@ class Processes:
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
 
-    async def call(self, flow: str, node: int, arguments: Mapping[str, bytes], timeout: float | None) -> bytes:
+    async def call(self, flow: str, plan: str, node: int, arguments: Mapping[str, bytes], timeout: float | None) -> bytes:
         """Run one attempt in a child and return its result as JSON.
 
         Raises what the step raised (as RemoteError), StepTimeout after killing the child, or StepCrashed when the child died.
         """
-        child = self._idle.pop() if self._idle else await self._started()
+        child = await self._ready()
         try:
             async with asyncio.timeout(timeout):
-                answer = await child.ask(Question(flow, node, dict(arguments)))
+                answer = await child.ask(Question(flow, plan, node, dict(arguments)))
         except TimeoutError as error:
             await self._end(child)
             raise StepTimeout(f"the attempt took longer than its timeout of {timeout:g} s; its process was killed") from error
-        except asyncio.IncompleteReadError as error:
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
             code = await self._end(child)
             raise StepCrashed(f"the step's process died: {_death(code)}") from error
         except BaseException:
@@ -78,7 +81,12 @@ class Processes:
         """Kill all children."""
         await asyncio.gather(*(self._end(child) for child in list(self._all)))
 
-    async def _started(self) -> _Child:
+    async def _ready(self) -> _Child:
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return child
+            await self._end(child)
         child = await _Child.start(self._modules)
         self._all.add(child)
         return child
@@ -89,56 +97,69 @@ class Processes:
 
 
 class _Child:
-    """One child process and its two pipes; its standard streams stay the step's own."""
+    """One child process and the socket to it; its standard streams stay the step's own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, transport: asyncio.BaseTransport, to_child: int) -> None:
-        self._process, self._reader, self._transport, self._to_child = process, reader, transport, to_child
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._process, self._reader, self._writer = process, reader, writer
+        self._death = asyncio.ensure_future(process.wait())
 
     @classmethod
     async def start(cls, modules: Sequence[str]) -> _Child:
-        questions, to_child = os.pipe()
-        from_child, answers = os.pipe()
+        ours, theirs = socket.socketpair()
         path = os.pathsep.join([*filter(None, sys.path), *filter(None, [os.environ.get("PYTHONPATH")])])
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "omniq_flow.worker.child", str(questions), str(answers), *modules,
-            pass_fds=(questions, answers), env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
-        )
-        os.close(questions)
-        os.close(answers)
-        reader = asyncio.StreamReader(limit=2**26)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(from_child, "rb", buffering=0)
-        )
-        return cls(process, reader, transport, to_child)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "omniq_flow.worker.child", str(theirs.fileno()), str(os.getpid()), *modules,
+                pass_fds=(theirs.fileno(),), env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        return cls(process, reader, writer)
+
+    @property
+    def alive(self) -> bool:
+        return not (self._death.done() or self._reader.at_eof())
 
     async def ask(self, question: Question) -> Answer:
+        """Send a question and return the answer; raises IncompleteReadError or ConnectionError when the child dies meanwhile."""
         data = msgspec.msgpack.encode(question)
-        await asyncio.get_running_loop().run_in_executor(None, _write_all, self._to_child, len(data).to_bytes(8, "big") + data)
+        self._writer.write(len(data).to_bytes(8, "big") + data)
+        answer = asyncio.ensure_future(self._answer())
+        try:
+            # Its death too: a process that the step started may hold the socket open.
+            await asyncio.wait([answer, self._death], return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise ConnectionResetError
+            return answer.result()
+        finally:
+            answer.cancel()
+            await asyncio.wait([answer])
+
+    async def _answer(self) -> Answer:
+        await self._writer.drain()
         size = int.from_bytes(await self._reader.readexactly(8), "big")
         return msgspec.msgpack.decode(await self._reader.readexactly(size), type=Answer)
 
     async def kill(self) -> int:
-        if self._process.returncode is None:
-            self._process.kill()
-        self._transport.close()
-        code = await self._process.wait()
-        if self._to_child >= 0:
-            os.close(self._to_child)
-            self._to_child = -1
+        """Kill the child and what it started in its session; returns its exit code."""
+        if not self._death.done():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        code = await asyncio.shield(self._death)
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
         return code
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(fd, view) :]
-    except BrokenPipeError:
-        return  # the child is dead; reading its answer says so
-
-
 def _death(code: int) -> str:
-    if code < 0:
+    if code >= 0:
+        return f"it exited with code {code} in mid-step"
+    try:
         return f"killed by {signal.Signals(-code).name}"
-    return f"it exited with code {code} in mid-step"
-
+    except ValueError:
+        return f"killed by signal {-code}"

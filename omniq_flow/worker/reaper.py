@@ -22,6 +22,7 @@ class Reaper(Duty):
         self._pause = min(15.0, max(0.2, lease_ms / 4000))
 
     async def round(self) -> float:
+        """Take back what ran out."""
         most = 0
         for queue in self._queues:
             count = await self._client.reap_expired(queue=queue, max_reap=BATCH)

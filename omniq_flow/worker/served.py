@@ -38,6 +38,10 @@ class Served:
             found = self._shapes[fingerprint, queue] = Shapes(self.compiled(fingerprint), queue, self._lease_ms)
         return found
 
+    def order(self, fingerprint: str) -> tuple[int, ...]:
+        """Return the step nodes of a plan; none when it is not served here."""
+        return self.shapes(fingerprint, DEFAULT_QUEUE).order if fingerprint in self._flows else ()
+
     def queues(self) -> frozenset[str]:
         """Return the queues in which jobs of these flows run, unless their runs say otherwise."""
         found: set[str] = set()

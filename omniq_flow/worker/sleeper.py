@@ -31,6 +31,7 @@ class Sleeper(Duty):
         self.idle = asyncio.Event()
 
     async def round(self) -> float:
+        """Wait until idle, then for a token or POLL_S."""
         await self.idle.wait()
         try:
             await self._client.redis.blpop(self._keys, timeout=POLL_S)

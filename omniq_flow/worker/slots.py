@@ -5,106 +5,182 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from omniq_flow.errors import JobNotActive, OmniqError, TokenMismatch
+from omniq_flow.errors import OmniqError, QueueError, RunError, SetupError
+from omniq_flow.queue import operations
 from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.connect import address_of
+from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.results import ReserveJob, ReservePaused
+from omniq_flow.queue.translation import passes, typed_errors
 from omniq_flow.runtime.delivery import RunHead, deliver_due
-from omniq_flow.runtime.operations import Begun, begin, record, view
-from omniq_flow.runtime.starting import list_run
-from omniq_flow.runtime.talk import Talk, ahold
+from omniq_flow.runtime.operations import Attempt, Begun, DueEntry, Recorded, begin, record, view
+from omniq_flow.runtime.starting import list_ended, stage_lists
+from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
+from omniq_flow.worker.inputs import Inputs
+from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.turns import Outcome, Returned, Turned
 
 log = logging.getLogger("omniq_flow.worker")
 
-ALIEN_DELAY_MS, PLAN_DELAY_MS = 5000, 1000
-PAYLOAD_START = '{"flow":"'
+# How long a job stays away that was given back; ``lua/turn.lua`` has the same.
+RETURNED_MS = {"ALIEN": 5000, "PLAN": 1000, "BROKEN": 30_000}
 
 
 class SlotTurns:
-    """Turns made of many calls. Dying between any two leaves the job leased: it comes again, and what was done is not done twice."""
+    """Turns made of many calls, those of one kind in one round trip.
 
-    def __init__(self, client: AsyncOmniqClient, served: Served, lease_ms: int) -> None:
-        self._client, self._served, self._lease_ms = client, served, lease_ms
+    Dying between any two leaves the job leased: it comes again, and what was done is not done twice.
+    """
+
+    def __init__(self, client: AsyncOmniqClient, served: Served, lease_ms: int, quarantine: Quarantine) -> None:
+        self._client, self._served, self._lease_ms, self._quarantine = client, served, lease_ms, quarantine
 
     async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
-        outcomes, owed = [], []
-        for job in finished:
-            try:
-                outcomes.append(await self._finish(job))
-            except OmniqError as error:
-                log.warning("run %s: the end of %s is not settled yet: %s", job.claimed.attempt.run, job.claimed.job, error)
-                outcomes.append(Outcome("OWED", ()))
-                owed.append(job)
-        jobs: list[Claimed] = []
-        returned: list[Returned] = []
+        """Take a turn; see ``Turns``."""
+        turned = Turned()
+        await self._finish(finished, turned)
+        rests: list[int] = []
         for queue in queues:
-            if len(jobs) < room:
-                await self._claim(queue, room - len(jobs), jobs, returned)
-        return Turned(outcomes, jobs, returned, await self._next_due(queues), owed)
+            try:
+                if len(turned.jobs) < room:
+                    await self._claim(queue, room - len(turned.jobs), turned)
+                rests.append(await self._rest(queue))
+            except SetupError as error:
+                # What was claimed before must not be lost with what failed.
+                if passes(error) and not turned.jobs:
+                    raise
+                log.warning("queue %s: %s", queue, error)
+        turned.rest_ms = min((rest for rest in rests if rest >= 0), default=-1)
+        return turned
 
-    async def _finish(self, job: Finished) -> Outcome:
-        claimed, ending = job.claimed, job.ending
-        word = "ACKED"
-        if ending is not None:
-            word = await ahold(self._client, self._recorded(job))
-            if word == "STALE":
-                return Outcome(word, ())
-        try:
-            if ending is not None and ending.again and word != "GONE":
-                await self._client.release(
-                    queue=claimed.queue, job_id=claimed.job, lease_token=claimed.attempt.token, delay_ms=ending.delay_ms
-                )
-            else:
-                await self._client.ack_success(queue=claimed.queue, job_id=claimed.job, lease_token=claimed.attempt.token)
-        except (JobNotActive, TokenMismatch):
-            log.debug("%s: the lease was lost before the ack; what counts is recorded", claimed.job)
-        return Outcome(word, ())
+    async def _finish(self, finished: Sequence[Finished], turned: Turned) -> None:
+        ended = [job for job in finished if job.ending is not None]
+        replies = await self._client.run_many([self._record(job) for job in ended], return_errors=True)
+        recorded = dict(zip((job.claimed.attempt for job in ended), replies, strict=True))
+        delivered: set[tuple[str, DueEntry]] = set()
+        acks: list[Operation[None]] = []
+        for job in finished:
+            reply = recorded.get(job.claimed.attempt, Recorded("ACKED"))
+            outcome = await self._settle(job, reply, delivered, turned)
+            turned.finished.append(outcome)
+            if outcome.word not in {"STALE", "UNSTAGED", "BROKEN"}:
+                acks.append(self._ack(job, outcome.word))
+        for run_id in {job.claimed.attempt.run for job in ended if _has_ended(recorded[job.claimed.attempt])}:
+            await ahold(self._client, list_ended(run_id, await self._client.run(view(run_id))))
+        await self._let_go(acks)
 
-    def _recorded(self, job: Finished) -> Talk[str]:
-        claimed, ending = job.claimed, job.ending
-        assert ending is not None
+    def _record(self, job: Finished) -> Operation[Recorded]:
+        claimed = job.claimed
+        assert job.ending is not None  # noqa: S101  # the caller chose those
+        return record(claimed.attempt, job.ending, self._served.shapes(claimed.plan, claimed.run_queue).closure(claimed.attempt.node))
+
+    async def _settle(self, job: Finished, reply: Recorded | OmniqError, delivered: set[tuple[str, DueEntry]], turned: Turned) -> Outcome:
+        """Do what a job's end still needs before its ack."""
+        claimed = job.claimed
         attempt = claimed.attempt
-        shapes = self._served.shapes(claimed.plan, claimed.run_queue)
-        reply = yield record(attempt, ending, shapes.closure(attempt.node))
-        yield from deliver_due(RunHead(attempt.run, shapes.compiled.name, claimed.plan), shapes, reply.due, front=True)
-        if reply.word != "GONE" and reply.status != "running":
-            raw = yield view(attempt.run)
-            if raw.meta.get("ended_ms"):
-                yield list_run(attempt.run, "ended", expires_ms=int(raw.meta["ended_ms"]) + int(raw.meta["keep_ms"]))
-        return str(reply.word)
+        try:
+            if isinstance(reply, OmniqError):
+                raise reply
+            if reply.word == "UNSTAGED" and job.ending is not None:
+                await ahold(self._client, stage_lists(attempt.run, attempt.token, job.ending.lists))
+                turned.owed.append(job)
+            due = [entry for entry in reply.due if (attempt.run, entry) not in delivered]
+            await self._deliver(claimed, due)
+            delivered |= {(attempt.run, entry) for entry in due}
+        except (SetupError, RunError) as error:
+            if passes(error):
+                raise
+            given_up = await self._quarantine.isolate(attempt.run, error, claimed.plan)
+            (turned.owed if given_up else turned.troubled).append(Finished(claimed, None) if given_up else job)
+            return Outcome("BROKEN", why=str(error))
+        return Outcome(reply.word)
 
-    async def _claim(self, queue: str, room: int, jobs: list[Claimed], returned: list[Returned]) -> None:
+    async def _deliver(self, claimed: Claimed, due: Sequence[DueEntry]) -> None:
+        if due:
+            shapes = self._served.shapes(claimed.plan, claimed.run_queue)
+            head = RunHead(claimed.attempt.run, shapes.compiled.name, claimed.plan)
+            await ahold(self._client, deliver_due(head, shapes, due, front=True))
+
+    def _ack(self, job: Finished, word: str) -> Operation[None]:
+        claimed, ending = job.claimed, job.ending
+        if ending is not None and ending.again and word != "GONE":
+            return operations.release(claimed.queue, claimed.job, claimed.attempt.token, delay_ms=ending.delay_ms)
+        return operations.ack_success(claimed.queue, claimed.job, claimed.attempt.token)
+
+    async def _let_go(self, acks: Sequence[Operation[None]]) -> None:
+        """Ack or release jobs; one whose lease was lost meanwhile is somebody else's, and what counts is recorded."""
+        for error in await self._client.run_many(acks, return_errors=True):
+            if isinstance(error, QueueError):
+                log.debug("a lease was lost before it was let go: %s", error)
+            elif isinstance(error, OmniqError):
+                log.warning("a lease could not be let go and runs out: %s", error)
+
+    async def _claim(self, queue: str, room: int, turned: Turned) -> None:
         leases = await self._client.reserve_many(queue=queue, count=min(room, 1000), lease_ms=self._lease_ms)
         if isinstance(leases, ReservePaused):
             return
-        for lease in leases:
-            if not _of_a_run(lease):
-                await self._client.release(queue=queue, job_id=lease.job_id, lease_token=lease.lease_token, delay_ms=ALIEN_DELAY_MS)
-                returned.append(Returned(queue, lease.job_id, "ALIEN", ""))
-                continue
-            attempt = read_attempt(lease.job_id, lease.lease_token)
-            begun: Begun = await self._client.run(begin(attempt, self._served.plans))
-            if begun.word == "BEGUN":
-                jobs.append(
-                    Claimed(queue, lease.job_id, attempt, begun.plan, begun.queue, begun.attempt, begun.errors, begun.crashes, begun.inputs, begun.item)
-                )
-            elif begun.word == "PLAN":
-                await self._client.release(queue=queue, job_id=lease.job_id, lease_token=lease.lease_token, delay_ms=PLAN_DELAY_MS)
-                returned.append(Returned(queue, lease.job_id, "PLAN", begun.plan))
-            else:
-                await self._client.ack_success(queue=queue, job_id=lease.job_id, lease_token=lease.lease_token)
+        ours = [(lease, read_attempt(lease.job_id, lease.lease_token)) for lease in leases if _may_be_ours(lease)]
+        acks = [_give_back(Returned(queue, lease.job_id, "ALIEN", ""), lease, turned) for lease in leases if not _may_be_ours(lease)]
+        plans = self._served.plans
+        begun = await self._client.run_many([begin(attempt, plans) for _, attempt in ours], return_errors=True)
+        for (lease, attempt), reply in zip(ours, begun, strict=True):
+            try:
+                if ack := await self._begun(queue, lease, attempt, reply, turned):
+                    acks.append(ack)
+            except (SetupError, RunError) as error:
+                log.warning("%s: its lease runs out: %s", lease.job_id, error)
+        await self._let_go(acks)
 
-    async def _next_due(self, queues: Sequence[str]) -> int:
-        soonest = 0
-        for queue in queues:
+    async def _begun(
+        self, queue: str, lease: ReserveJob, attempt: Attempt, reply: Begun | OmniqError, turned: Turned
+    ) -> Operation[None] | None:
+        """Take on a job that has begun; return how one that is not to be run is let go."""
+        if isinstance(reply, OmniqError):
+            if passes(reply):
+                raise reply
+            await self._quarantine.isolate(attempt.run, reply)
+            return _give_back(Returned(queue, lease.job_id, "BROKEN", str(reply)), lease, turned)
+        inputs = Inputs()
+        inputs.add(reply.inputs)
+        claimed = Claimed(
+            queue, lease.job_id, attempt, reply.plan, reply.queue, reply.attempt, reply.errors, reply.crashes, inputs, reply.item
+        )
+        if reply.word == "BEGUN":
+            turned.jobs.append(claimed)
+            return None
+        if reply.word == "PLAN":
+            return _give_back(Returned(queue, lease.job_id, "PLAN", reply.plan), lease, turned)
+        if reply.word == "GONE" and not await self._carries_plan(queue, lease.job_id):
+            return _give_back(Returned(queue, lease.job_id, "ALIEN", ""), lease, turned)
+        await self._deliver(claimed, reply.due)
+        return operations.ack_success(queue, lease.job_id, lease.lease_token)
+
+    async def _carries_plan(self, queue: str, job: str) -> bool:
+        """Tell a job of a run that is gone from one that somebody else put into the queue under such an id: only ours carry a plan."""
+        with typed_errors(address_of(self._client.redis)):
+            return await self._client.redis.hexists(f"{{{queue}}}:job:{job}", "plan")
+
+    async def _rest(self, queue: str) -> int:
+        """Return how many milliseconds are left until the earliest delayed job is due, -1 for none; by the server's clock."""
+        with typed_errors(address_of(self._client.redis)):
             first = await self._client.redis.zrange(f"{{{queue}}}:delayed", 0, 0, withscores=True)
-            if first and (not soonest or first[0][1] < soonest):
-                soonest = int(first[0][1])
-        return soonest
+            if not first:
+                return -1
+            seconds, micros = await self._client.redis.time()
+        return max(0, int(first[0][1]) - (seconds * 1000 + micros // 1000))
 
 
-def _of_a_run(lease: ReserveJob) -> bool:
+def _may_be_ours(lease: ReserveJob) -> bool:
     parts = lease.job_id.rsplit("/", 3)
-    return lease.payload.startswith(PAYLOAD_START) and len(parts) == 4 and all(part.isdigit() for part in parts[1:])  # noqa: PLR2004  # run/node/index/epoch
+    return len(parts) == 4 and all(part.isdigit() and part.isascii() for part in parts[1:])  # noqa: PLR2004  # run/node/index/epoch
+
+
+def _give_back(returned: Returned, lease: ReserveJob, turned: Turned) -> Operation[None]:
+    turned.returned.append(returned)
+    return operations.release(returned.queue, lease.job_id, lease.lease_token, delay_ms=RETURNED_MS[returned.why])
+
+
+def _has_ended(reply: Recorded | OmniqError) -> bool:
+    return isinstance(reply, Recorded) and reply.status not in {"", "running"}

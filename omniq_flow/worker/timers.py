@@ -15,29 +15,34 @@ BATCH = 1000
 class Timers(Duty):
     """Promotes delayed jobs; sleeps until the earliest one that a turn has seen is due, and looks by itself now and then.
 
-    Due times are the server's; this machine's clock only decides how long to sleep, so a wrong one costs delay, not order.
+    Turns tell how long it is until then, by the server's clock; here only a stopwatch runs, so no clock of this machine decides.
     """
 
     def __init__(self, client: AsyncOmniqClient, queues: Sequence[str], promoted: Callable[[], None]) -> None:
         super().__init__()
         self._client, self._queues, self._promoted = client, queues, promoted
-        self._next_due = 0
+        self._due: float | None = None
+        self._look_at = 0.0
 
-    def note(self, next_due_ms: int) -> None:
-        """Take note of the earliest due time that a turn has seen (milliseconds, 0 for none)."""
-        sooner = next_due_ms and (not self._next_due or next_due_ms < self._next_due)
-        self._next_due = next_due_ms
-        if sooner:
+    def note(self, rest_ms: int) -> None:
+        """Take note of how long it is until the earliest due time that a turn has seen (milliseconds, -1 for none)."""
+        before = self._due
+        self._due = None if rest_ms < 0 else time.monotonic() + rest_ms / 1000
+        if self._due is not None and (before is None or self._due < before):
             self.nudge()
 
     async def round(self) -> float:
-        rest = self._next_due / 1000 - time.time() if self._next_due else SLOWEST_S
-        if rest > 0 and self._next_due:
-            return min(rest + 0.001, SLOWEST_S)
-        count = 0
+        """Promote what is due."""
+        rest = min(self._look_at, self._look_at if self._due is None else self._due) - time.monotonic()
+        if rest > 0:
+            return rest + 0.001
+        self._due, self._look_at = None, time.monotonic() + SLOWEST_S
+        most = 0
         for queue in self._queues:
-            count += await self._client.promote_delayed(queue=queue, max_promote=BATCH)
-        self._next_due = 0
-        if count:
-            self._promoted()
-        return 0.05 if count >= BATCH else SLOWEST_S
+            count = await self._client.promote_delayed(queue=queue, max_promote=BATCH)
+            if count:
+                self._promoted()
+            most = max(most, count)
+        if most >= BATCH:
+            self._look_at = 0.0
+        return 0.0

@@ -5,127 +5,211 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from omniq_flow.errors import OmniqError
+from omniq_flow.errors import OmniqError, ServerRefused, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.keys import queue_base
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
+from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.delivery import RunHead, deliver_due
 from omniq_flow.runtime.operations import DueEntry, due_entries, pack_message
+from omniq_flow.runtime.starting import stage_lists
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
+from omniq_flow.worker.inputs import Inputs
+from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
-
 
 log = logging.getLogger("omniq_flow.worker")
 
 
 class Returned(NamedTuple):
-    """A job that was given back: ALIEN (no job of a run) or PLAN (a plan that this worker does not serve)."""
+    """A job that was given back for a while: ALIEN (no job of a run), PLAN (not served here) or BROKEN (a damaged run, and why)."""
 
     queue: str
     job: str
     why: str
-    plan: str
+    detail: str
 
 
 class Outcome(NamedTuple):
-    """What became of one finished job, and what of its run waits to be enqueued before the job may be acked."""
+    """What became of a finished job: RECORDED, ALREADY, STALE, UNSTAGED, GONE, ACKED or BROKEN (and why); what waits to be enqueued."""
 
     word: str
-    due: tuple[DueEntry, ...]
+    due: tuple[DueEntry, ...] = ()
+    why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turned:
-    """The reply of a turn; ``next_due`` is when the earliest delayed job is due (milliseconds, 0 for none), ``owed`` what the next turn has to finish."""
+    """What a turn did.
 
-    finished: Sequence[Outcome] = ()
-    jobs: Sequence[Claimed] = ()
-    returned: Sequence[Returned] = ()
-    next_due: int = 0
+    ``owed`` is what the next turn has to finish, ``troubled`` what a later one has to. ``rest_ms`` is how long until the earliest delayed
+    job is due, -1 for none.
+    """
+
+    finished: list[Outcome] = field(default_factory=list)
+    jobs: list[Claimed] = field(default_factory=list)
+    returned: list[Returned] = field(default_factory=list)
+    rest_ms: int = -1
     owed: list[Finished] = field(default_factory=list)
+    troubled: list[Finished] = field(default_factory=list)
 
 
 class Turns(Protocol):
     """How a worker takes its turns."""
 
     async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
-        """Finish jobs and claim up to ``room`` from the queues, tried in this order; may be called again after an error."""
+        """Finish jobs and claim up to ``room`` from the queues, tried in this order.
+
+        Raises SetupError when the server is away: the same turn is to be taken again then, with more to finish if need be.
+        """
         ...
 
 
-class OneServerTurns:
-    """Turns in one script call each; the number grows only after a reply, so a turn taken again returns the same claims."""
+class _Reply(NamedTuple):
+    finished: list[Outcome]
+    jobs: list[Claimed]
+    returned: list[Returned]
+    owed: list[tuple[Claimed, tuple[DueEntry, ...]]]
+    rest_ms: int
 
-    def __init__(self, client: AsyncOmniqClient, served: Served, lease_ms: int) -> None:
+
+class OneServerTurns:
+    """Turns in one script call each; the number grows only after a reply, so a turn taken again returns the same claims.
+
+    A turn that the server refuses for a reason that stays (a key of a wrong kind) is taken slot by slot, where one queue or run cannot
+    stop the others.
+    """
+
+    def __init__(self, client: AsyncOmniqClient, served: Served, lease_ms: int, quarantine: Quarantine, slots: Turns) -> None:
         self._client, self._served, self._lease_ms = client, served, lease_ms
-        self._name = secrets.token_hex(8)
+        self._quarantine, self._slots = quarantine, slots
+        self._name = secrets.token_hex(6)
         self._number = 1
+        self._unanswered = False
         self._plans = dict.fromkeys(served.plans, True)
 
     async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
-        turned = await self._client.run(self._turn(finished, queues, room))
+        """Take a turn; see ``Turns``."""
+        claim = room > 0 or self._unanswered
+        self._unanswered = True
+        try:
+            reply = await self._client.run(self._turn(finished, queues, room, claim=claim))
+        except ServerRefused as error:
+            if passes(error):
+                raise
+            log.error("a turn failed on the server and is taken slot by slot: %s", error)  # noqa: TRY400  # no trace: the server's words say it
+            return await self._slots.take(finished, queues, room)
+        self._unanswered = False
         self._number += 1
-        for job, outcome in zip(finished, turned.finished, strict=True):
-            if outcome.due:
-                turned.owed.append(await self._deliver(job, outcome.due))
+        turned = Turned(reply.finished, reply.jobs, reply.returned, reply.rest_ms)
+        for job, outcome in zip(finished, reply.finished, strict=True):
+            await self._settle(job, outcome, turned)
+        for claimed, due in reply.owed:
+            await self._pay(Finished(claimed, None), due, turned)
+        for one in reply.returned:
+            if one.why == "BROKEN":
+                await self._isolate(read_attempt(one.job, "").run, one.detail)
         return turned
 
-    async def _deliver(self, job: Finished, due: tuple[DueEntry, ...]) -> Finished:
+    async def _settle(self, job: Finished, outcome: Outcome, turned: Turned) -> None:
+        """Do what a job's end still needs. The claims of this turn must not be lost with it, so trouble is only noted."""
+        claimed = job.claimed
+        if outcome.due:
+            await self._pay(job, outcome.due, turned)
+        elif outcome.word == "UNSTAGED":
+            await self._restage(job, turned)
+        elif outcome.word == "BROKEN":
+            given_up = await self._isolate(claimed.attempt.run, outcome.why, claimed.plan)
+            (turned.owed if given_up else turned.troubled).append(Finished(claimed, None) if given_up else job)
+
+    async def _pay(self, job: Finished, due: tuple[DueEntry, ...], turned: Turned) -> None:
         claimed = job.claimed
         shapes = self._served.shapes(claimed.plan, claimed.run_queue)
+        head = RunHead(claimed.attempt.run, shapes.compiled.name, claimed.plan)
         try:
-            await ahold(self._client, deliver_due(RunHead(claimed.attempt.run, shapes.compiled.name, claimed.plan), shapes, due, front=True))
+            await ahold(self._client, deliver_due(head, shapes, due, front=True))
         except OmniqError as error:
-            # The claims of this turn must not be lost with it: the job stays leased, its end is sent again and tells what is still due.
             log.warning("run %s: successors of %s are not enqueued yet: %s", claimed.attempt.run, claimed.job, error)
-            return job
-        return Finished(claimed, None)
+            if job.ending is not None:
+                # Sent again later, its end tells anew what is due; a job that came back done comes back once more.
+                turned.troubled.append(job)
+        else:
+            turned.owed.append(Finished(claimed, None))
 
-    def _turn(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Operation[Turned]:
+    async def _restage(self, job: Finished, turned: Turned) -> None:
+        assert job.ending is not None  # noqa: S101  # only what was recorded is unstaged
+        attempt = job.claimed.attempt
+        try:
+            await ahold(self._client, stage_lists(attempt.run, attempt.token, job.ending.lists))
+        except SetupError as error:
+            log.warning("%s: its lists were lost on the server and are not staged anew yet: %s", job.claimed.job, error)
+            turned.troubled.append(job)
+        else:
+            turned.owed.append(job)
+
+    async def _isolate(self, run_id: str, why: str, plan: str = "") -> bool:
+        try:
+            return await self._quarantine.isolate(run_id, why, plan)
+        except SetupError as error:
+            log.warning("run %s cannot be looked into yet: %s", run_id, error)
+            return False
+
+    def _turn(self, finished: Sequence[Finished], queues: Sequence[str], room: int, *, claim: bool) -> Operation[_Reply]:
         closures: dict[tuple[str, str, int], int] = {}
         shapes: list[Any] = []
         messages = []
         for job in finished:
             claimed, ending = job.claimed, job.ending
-            message: dict[str, Any] = {"queue": claimed.queue, "job": claimed.job, "token": claimed.attempt.token, "run": claimed.attempt.run}
+            attempt = claimed.attempt
+            message: dict[str, Any] = {"queue": claimed.queue, "job": claimed.job, "token": attempt.token, "run": attempt.run}
             if ending is not None:
-                key = (claimed.plan, claimed.run_queue, claimed.attempt.node)
+                key = (claimed.plan, claimed.run_queue, attempt.node)
                 if key not in closures:
-                    shapes.append(self._served.shapes(claimed.plan, claimed.run_queue).closure(claimed.attempt.node))
+                    shapes.append(self._served.shapes(claimed.plan, claimed.run_queue).closure(attempt.node))
                     closures[key] = len(shapes)
-                message |= {"finish": ending.message(claimed.attempt), "again": ending.again, "delay_ms": ending.delay_ms, "shapes": closures[key]}
+                message |= {"finish": ending.message(attempt), "shapes": closures[key]}
+                message |= {"again": ending.again, "delay_ms": ending.delay_ms}
             messages.append(message)
         blob = pack_message({
-            "finishes": messages, "shapes": shapes, "queues": queues if room > 0 else [], "room": room, "lease_ms": self._lease_ms, "plans": self._plans,
+            "finishes": messages,
+            "shapes": shapes,
+            "queues": queues,
+            "claim": claim,
+            "room": room,
+            "lease_ms": self._lease_ms,
+            "plans": self._plans,
         })
-        return Operation(script("turn"), queue_base(queues[0]) + ":meta", (0, self._name, self._number, blob), _turned)
+        return Operation(script("turn"), queue_base(queues[0]) + ":meta", (0, self._name, self._number, blob), _read)
 
 
-def _turned(reply: Any) -> Turned:
-    finished, jobs, returned, next_due = reply
-    return Turned(
-        finished=[Outcome(word.decode(), due_entries(due)) for word, due in finished],
-        jobs=_sharing([_claimed(*job) for job in jobs]),
-        returned=[Returned(*(part.decode() for part in one)) for one in returned],
-        next_due=int(next_due),
+def _read(reply: Any) -> _Reply:
+    finished, jobs, returned, owed, rest_ms = reply
+    shared: dict[str, Inputs] = {}
+    return _Reply(
+        finished=[_outcome(word.decode(), due) for word, due in finished],
+        jobs=[_claimed(shared, job[:5], job[5:8], job[8], job[9]) for job in jobs],
+        returned=[Returned(*(part.decode("utf-8", "replace") for part in one)) for one in returned],
+        owed=[(_claimed(shared, job[:5], (0, 0, 0), (), None), due_entries(job[5])) for job in owed],
+        rest_ms=int(rest_ms),
     )
 
 
-def _sharing(jobs: list[Claimed]) -> list[Claimed]:
-    """Give all jobs of a run what any of them brought along: the script sends what several siblings take only once."""
-    brought: dict[str, list[Any]] = {}
-    for job in jobs:
-        brought.setdefault(job.attempt.run, []).extend(job.inputs)
-    return [replace(job, inputs=brought[job.attempt.run]) for job in jobs]
+def _outcome(word: str, due: Sequence[bytes]) -> Outcome:
+    return Outcome(word, why=due[0].decode("utf-8", "replace")) if word == "BROKEN" else Outcome(word, due_entries(due))
 
 
 def _claimed(
-    queue: bytes, job: bytes, token: bytes, plan: bytes, run_queue: bytes, number: int, errors: int, crashes: int, inputs: Sequence[Any], item: bytes | None
+    shared: dict[str, Inputs], words: Sequence[bytes], counts: Sequence[int], brought: Sequence[Any], item: bytes | None
 ) -> Claimed:
-    name = job.decode()
-    return Claimed(queue.decode(), name, read_attempt(name, token.decode()), plan.decode(), run_queue.decode(), number, errors, crashes, inputs, item)
+    """Read a claimed job. All jobs of a run share what any of them brought along: the script sends what several take only once."""
+    queue, job, token, plan, run_queue = (word.decode() for word in words)
+    attempt = read_attempt(job, token)
+    inputs = shared.setdefault(attempt.run, Inputs())
+    inputs.add(brought)
+    number, errors, crashes = counts
+    return Claimed(queue, job, attempt, plan, run_queue, number, errors, crashes, inputs, item)

@@ -7,23 +7,24 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from omniq_flow.compiler.plan import encode_plan
 from omniq_flow.errors import SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.runtime.flow import Flow
-from omniq_flow.runtime.operations import Ending, store_plan
+from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.session import Session
-from omniq_flow.runtime.starting import PLAN_KEEP_MS
 from omniq_flow.wire.names import check_name, check_number
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
 from omniq_flow.worker.executor import Executor
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.leases import Leases
+from omniq_flow.worker.plans import Plans
 from omniq_flow.worker.presence import Presence
 from omniq_flow.worker.processes import Processes
+from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.reaper import Reaper
 from omniq_flow.worker.rest import nothing_left
 from omniq_flow.worker.served import Served
@@ -35,6 +36,10 @@ from omniq_flow.worker.turns import OneServerTurns, Returned, Turned, Turns
 log = logging.getLogger("omniq_flow.worker")
 
 BATCH = 250
+BATCH_BYTES = 8 * 1024 * 1024
+TROUBLE_S = 1.0
+LEAVING_S = 5.0
+TOLD = 10_000
 
 
 @dataclass(frozen=True)
@@ -74,45 +79,57 @@ class Worker:
         self.queues = sorted(options.queues or self.served.queues())
         self._client: AsyncOmniqClient = session.aclient()
         self._processes = Processes(options.modules)
-        self.executor = Executor(self._client, self.served, self._processes, self._done, self._stir)
-        turns = OneServerTurns if session.one_server else SlotTurns
-        self._turns: Turns = turns(self._client, self.served, lease_ms)
+        self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir)
+        quarantine = Quarantine(self._client, self.served)
+        slots = SlotTurns(self._client, self.served, lease_ms, quarantine)
+        self._turns: Turns = OneServerTurns(self._client, self.served, lease_ms, quarantine, slots) if session.one_server else slots
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
-        self.janitor = Janitor(self._client, self.served, options.janitor, self.name)
+        self.janitor = Janitor(self._client, self.served, quarantine, options.janitor, self.name)
         self._duties: tuple[Duty, ...] = (
+            Plans(self._client, self.served),
             self._sleeper,
             self._timers,
             Reaper(self._client, self.queues, lease_ms, self.wake),
-            Leases(self._client, lambda: self.executor.running, lease_ms),
+            Leases(self._client, self._held, lease_ms),
             Presence(self._client, self.queues, self.name),
             self.janitor,
         )
         self._finished: list[Finished] = []
+        self._troubled: list[Finished] = []
+        self._returned: dict[str, None] = {}
         self._stirred = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._drained = asyncio.timeout(None)
         self._hungry = True
         self._woken = False
-        self._stopping = False
         self._turn = 0
 
     async def run(self) -> None:
-        """Work until ``stop`` was called and what runs is done, or (burst) until nothing is left."""
-        for flow in self.served.flows:
-            await self._client.run(store_plan(flow.compiled.fingerprint, encode_plan(flow.compiled.plan), PLAN_KEEP_MS))
+        """Work until ``stop`` was called and what runs is done, or (burst) until nothing is left.
+
+        Raises SetupError when the server cannot be used at the beginning; later it waits for the server to come back.
+        """
+        await self._client.check()
         for duty in self._duties:
             duty.start()
         log.info("worker %s serves %s on queue %s", self.name, ", ".join(flow.name for flow in self.served.flows), ", ".join(self.queues))
         try:
-            await self._work()
+            async with self._drained:
+                self._limit()
+                await self._work()
+        except TimeoutError:
+            if not self._drained.expired():
+                raise
+            log.warning("worker %s leaves: what runs did not end within %g s", self.name, self.options.drain)
         finally:
             await self._leave()
 
     def stop(self) -> None:
         """Claim nothing more and leave once what runs is done, at the latest after ``drain`` seconds."""
-        if not self._stopping:
-            self._stopping = True
-            asyncio.get_running_loop().call_later(self.options.drain, self._stir)
-            self._deadline = asyncio.get_running_loop().time() + self.options.drain
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._limit()
         self._stir()
 
     def wake(self) -> None:
@@ -120,12 +137,17 @@ class Worker:
         self._woken = self._hungry = True
         self._stir()
 
+    def _limit(self) -> None:
+        if self._stopping.is_set():
+            with suppress(RuntimeError):  # the work has not begun, or is over
+                self._drained.reschedule(asyncio.get_running_loop().time() + self.options.drain)
+
     async def _work(self) -> None:
         trouble = 0.1
         while not self._over():
             self._stirred.clear()
-            room = 0 if self._stopping else max(0, min(BATCH, self.options.concurrency - self.executor.busy))
-            batch = self._finished[:BATCH]
+            room = 0 if self._stopping.is_set() else max(0, min(BATCH, self.options.concurrency - self.executor.busy))
+            batch = self._batch()
             if not batch and not (room and self._hungry):
                 if await self._nothing_left():
                     return
@@ -135,9 +157,15 @@ class Worker:
             self._woken = False
             try:
                 turned = await self._turns.take(batch, self._turned_queues(), room)
-            except SetupError as error:
-                log.warning("no turn possible, again in %.1f s: %s", trouble, error)
-                await asyncio.sleep(trouble)
+            except Exception as error:
+                if isinstance(error, SetupError):
+                    log.warning("no turn possible, again in %.1f s: %s", trouble, error)
+                else:
+                    log.exception("a turn failed, again in %.1f s", trouble)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), trouble)
+                if self._stopping.is_set():
+                    await asyncio.sleep(min(trouble, 0.5))
                 trouble = min(trouble * 2, LONGEST_PAUSE_S)
                 continue
             trouble = 0.1
@@ -145,16 +173,38 @@ class Worker:
 
     def _follow(self, turned: Turned, batch: Sequence[Finished], room: int) -> None:
         self._finished[: len(batch)] = turned.owed
+        if turned.troubled:
+            self._troubled += turned.troubled
+            asyncio.get_running_loop().call_later(TROUBLE_S, self._try_again)
         for claimed in turned.jobs:
             self.executor.begin(claimed)
         for one in turned.returned:
             self._tell(one)
         self._hungry = self._woken or (room > 0 and len(turned.jobs) >= room) or (room == 0 and bool(batch))
-        self._timers.note(turned.next_due)
+        self._timers.note(turned.rest_ms)
+
+    def _batch(self) -> list[Finished]:
+        """Return what the next turn finishes: as much as one call may carry, and at least one."""
+        size, count = 0, 0
+        for job in self._finished[:BATCH]:
+            size += job.size
+            if count and size > BATCH_BYTES:
+                break
+            count += 1
+        return self._finished[:count]
+
+    def _try_again(self) -> None:
+        self._finished += self._troubled
+        self._troubled.clear()
+        self._stir()
+
+    def _held(self) -> list[Claimed]:
+        """Return all jobs whose leases are to be kept: those that run, and those whose end could not be told yet."""
+        return self.executor.running + [job.claimed for job in self._finished + self._troubled]
 
     def _rest(self, room: int) -> None:
         """Let the sleeper listen, but only with room for a job: a busy worker must not take another one's wake-up."""
-        if room > 0 and not self._stopping:
+        if room > 0 and not self._stopping.is_set():
             self._sleeper.idle.set()
 
     def _turned_queues(self) -> list[str]:
@@ -162,16 +212,20 @@ class Worker:
         self._turn = (self._turn + 1) % len(self.queues)
         return self.queues[self._turn :] + self.queues[: self._turn]
 
+    def _settled(self) -> bool:
+        return not (self._finished or self._troubled or self.executor.running)
+
     def _over(self) -> bool:
-        if not self._stopping:
-            return False
-        settled = not self._finished and not self.executor.running
-        return settled or asyncio.get_running_loop().time() >= self._deadline
+        return self._stopping.is_set() and self._settled()
 
     async def _nothing_left(self) -> bool:
-        if not self.options.burst or self.executor.running or self._finished:
+        if not self.options.burst or not self._settled():
             return False
-        return await nothing_left(self._client, self.queues)
+        try:
+            return await nothing_left(self._client, self.queues, self._returned)
+        except SetupError as error:
+            log.warning("cannot see whether anything is left: %s", error)
+            return False
 
     def _done(self, claimed: Claimed, ending: Ending) -> None:
         self._finished.append(Finished(claimed, ending))
@@ -181,20 +235,27 @@ class Worker:
         self._stirred.set()
 
     def _tell(self, one: Returned) -> None:
+        """Say once that a job was given back; it comes again and again."""
+        if one.job in self._returned:
+            return
+        if len(self._returned) >= TOLD:
+            self._returned.clear()
+        self._returned[one.job] = None
         if one.why == "PLAN":
             log.warning(
                 "queue %s: %s belongs to plan %s, which the code here does not have (it has %s); given back to a worker that does",
-                one.queue, one.job, one.plan, ", ".join(self.served.plans),
+                one.queue, one.job, one.detail, ", ".join(self.served.plans),
             )
-        else:
-            log.warning("queue %s: job %s is no job of a run; given back: let a consumer of its own serve another queue", one.queue, one.job)
+        elif one.why == "ALIEN":
+            log.warning("queue %s: job %s is no job of a run and is given back: serve it from a queue of its own", one.queue, one.job)
 
     async def _leave(self) -> None:
         for duty in self._duties:
             try:
-                await duty.stop()
-            except SetupError as error:
-                log.warning("%s: %s", duty.name, error)
+                async with asyncio.timeout(LEAVING_S):
+                    await duty.stop()
+            except (SetupError, TimeoutError) as error:
+                log.warning("%s could not take its leave: %s", duty.name, str(error) or "the server does not answer")
         await self.executor.close()
         await self._processes.close()
         log.info("worker %s left", self.name)

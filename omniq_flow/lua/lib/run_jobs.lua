@@ -1,5 +1,10 @@
 --- @include "lib/enqueue_job"
 
+--- The id of a job: run, node, index and epoch.
+local function run_job_id(head, job)
+  return head.id .. '/' .. job.n .. '/' .. job.i .. '/' .. job.epoch
+end
+
 --- Enqueue one job of a run.
 -- Its id is derived from run, node, index and epoch, so that enqueuing again is harmless while it is live; a surplus one is acked away
 -- by begin. The queue never gives a run's job up: errors and crashes are counted in the run.
@@ -9,7 +14,7 @@
 -- keys:    those of enqueue_job in the queue's slot
 local function run_job(head, Q, job, lease_ms, now, front, tally)
   return enqueue_job(Q, {
-    id = head.id .. '/' .. job.n .. '/' .. job.i .. '/' .. job.epoch,
+    id = run_job_id(head, job),
     payload = '{"flow":"' .. head.flow .. '"}', plan = head.plan,
     max_attempts = 1000000000, timeout_ms = lease_ms, backoff_ms = 0,
     gid = job.gid, group_limit = job.limit, front = front,

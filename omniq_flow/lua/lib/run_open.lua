@@ -11,6 +11,6 @@ local function run_open(R)
   return {
     R = R, status = meta[1], plan = meta[2], flow = meta[3], queue = meta[4], open = tonumber(meta[5]),
     keep_ms = tonumber(meta[6]), ended_ms = tonumber(meta[7] or '0'), generation = meta[8] or '0',
-    nodes = {}, head = {}, ended_now = false,
+    nodes = {}, head = {}, ended_now = false, touched = false,
   }
 end

@@ -1,15 +1,17 @@
 --- @include "lib/run_node"
 
---- Hand the next children of a fan-out to the queue, as many as its window has room for, a quarter of it and at most 250 at a time,
--- once per script.
+--- Hand the next children of a fan-out to the queue: as many as its window has room for, in steps of a quarter of it, and at most 250 in
+-- one script, which the first of them to finish goes on with.
 -- `deliver(run, n, from, to, front)` either enqueues the children [from, to) at once or notes them as due.
 local function fan_out_more(run, node, shape, deliver, front)
-  local step = math.max(1, math.min(250, math.floor(shape.window / 4)))
+  local MOST = 250
+  local step = math.max(1, math.min(MOST, math.floor(shape.window / 4)))
   local waiting = node.next - (node.of - node.open)
-  if run.status ~= 'running' or node.topped or node.next >= node.of or waiting > shape.window - step then return end
-  node.topped = true
+  local handed = node.handed or 0
+  if run.status ~= 'running' or handed >= MOST or node.next >= node.of or waiting > shape.window - step then return end
   local from = node.next
-  node_set(node, 'next', math.min(node.of, from + step))
+  node_set(node, 'next', math.min(node.of, from + math.min(shape.window - waiting, MOST - handed)))
+  node.handed = handed + node.next - from
   deliver(run, node.n, from, node.next, front)
 end
 

@@ -11,7 +11,8 @@
 -- finish:  {n, i, epoch, token, verdict = 'ok' | 'again' | 'crashed' | 'fail', lists, body}; body is the outcome's bytes (ok) or the error (else);
 --          lists are stored as run_store says
 -- shapes:  as run_complete wants them
--- returns: 'RECORDED' | 'ALREADY' (this attempt's end is recorded, or the outcome is there) | 'STALE'
+-- returns: 'RECORDED' | 'ALREADY' (this attempt's end is recorded, or the outcome is there) | 'STALE' | 'UNSTAGED' (a staged list is gone:
+--          stage it again); nothing is written for the last three
 -- repeat:  ALREADY, nothing changes
 -- cost:    4-7 commands, plus those of the successors
 local function run_record(run, finish, shapes, now, deliver)
@@ -23,7 +24,11 @@ local function run_record(run, finish, shapes, now, deliver)
   if t.epoch ~= finish.epoch or t.token ~= finish.token then return 'STALE' end
 
   if finish.verdict == 'ok' then
+    if not run_staged(run.R, finish) then return 'UNSTAGED' end
+    if shapes[n].map and not node.open then error('the counter of fan-out ' .. n .. ' is gone') end
     redis.call('HDEL', run.R .. ':tries', n .. '/' .. i)
+    -- Of a large fan-out only the children that are failing now have a failure.
+    if node.of and t.errors + t.crashes > 0 then redis.call('HDEL', run.R .. ':fails', n .. '/' .. i) end
     run_store(run, finish)
     if node.of then
       redis.call('HSET', run.R .. ':out:' .. n, i, finish.body)

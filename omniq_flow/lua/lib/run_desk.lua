@@ -1,0 +1,45 @@
+--- @include "lib/run_open"
+--- @include "lib/run_close"
+--- @include "lib/run_end"
+
+--- The runs that one script works on: each is read once, changed in memory, and written once.
+-- `with(id, part)` calls part(run) and returns what it returns: a word, and anything. It returns 'GONE' when the run is not there, and
+-- 'BROKEN', why when one of the run's keys is of a wrong kind or holds what no script of ours wrote: from then on nothing more of that run is
+-- touched, and the runs beside it go on. This is the one place that catches an error between writes: the run it leaves half written was
+-- damaged before, and the caller condemns it (run_condemn).
+-- `close()` writes the runs that changed and moves those that ended to the index of ended ones; one server only.
+--
+-- keys:    R:meta (hash), and those of run_close and run_leave
+local function run_desk(now)
+  local desk, runs, broken = {}, {}, {}
+
+  local function guarded(id, part)
+    local fine, word, more = pcall(part)
+    if fine then return word, more end
+    broken[id] = type(word) == 'table' and word.err or tostring(word)
+    return 'BROKEN', broken[id]
+  end
+
+  function desk.with(id, part)
+    if broken[id] then return 'BROKEN', broken[id] end
+    return guarded(id, function()
+      if runs[id] == nil then runs[id] = run_open('{run:' .. id .. '}') or false end
+      if not runs[id] then return 'GONE' end
+      return part(runs[id])
+    end)
+  end
+
+  function desk.close()
+    for id, run in pairs(runs) do
+      if run and not broken[id] then
+        guarded(id, function()
+          run_close(run, now)
+          run_leave(run, id, now)
+          run.ended_now, run.touched = false, false
+        end)
+      end
+    end
+  end
+
+  return desk
+end

@@ -1,0 +1,29 @@
+--- Read elements of a stored list, or results of a fan-out, from one on: as many as are small together.
+-- Elements may have 2 MB each, so how many are read at once follows from those that were read before.
+--
+-- list:    key of a list, or nil; then the results of fan-out n
+-- keys:    R:out:<n> (hash), R:list:<source> (list)
+-- returns: {bytes | false...}, their bytes in all; stops at `to`, or once there are `budget` bytes or more
+-- cost:    2-8 commands for up to 500 small elements
+local function run_slice(R, list, n, from, to, budget)
+  local items, bytes, step = {}, 0, 8
+  while from < to and bytes < budget do
+    local upto = math.min(to, from + step)
+    local part
+    if list then
+      part = redis.call('LRANGE', list, from, upto - 1)
+    else
+      local indices = {}
+      for i = from, upto - 1 do indices[#indices + 1] = i end
+      part = redis.call('HMGET', R .. ':out:' .. n, unpack(indices))
+    end
+    if #part == 0 then break end
+    for _, item in ipairs(part) do
+      items[#items + 1] = item
+      bytes = bytes + (item and #item or 0)
+    end
+    from = upto
+    step = math.max(1, math.min(250, math.floor((budget - bytes) / (bytes / #items + 1))))
+  end
+  return items, bytes
+end
