@@ -29,7 +29,7 @@ _EXPIRES = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_RUN = re.compile(r"(\{run:[^{}]+\}):(meta|nodes|out|tries|fails|due|keys|out:\d+|list:\d+)")
+_RUN = re.compile(r"(\{run:[^{}]+\}):(meta|nodes|out|tries|fails|due|keys|out:\d+|list:m?\d+)")
 _JOB = re.compile(r"(\{[^{}]+\}):job:(.+)", re.DOTALL)
 _WAITING = re.compile(r"(\{[^{}]+\}):(wait|failed|completed|g:.+:wait)", re.DOTALL)
 _TIMED = re.compile(r"(\{[^{}]+\}):(active|delayed)")
