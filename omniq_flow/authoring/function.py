@@ -51,7 +51,7 @@ class Function:
                 f"{self.kind} {self.name} ({self.location}): the annotation {error.name!r} cannot be resolved; "
                 "define or import it at the top of the module (not only under TYPE_CHECKING)"
             ) from error
-        except TypeError as error:
+        except Exception as error:  # annotations are code of the user's, postponed
             raise DefinitionError(f"{self.kind} {self.name} ({self.location}): an annotation cannot be resolved: {error}") from error
 
     def shown_signature(self) -> str:

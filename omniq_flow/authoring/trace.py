@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from omniq_flow.authoring.flow import FlowDefinition
     from omniq_flow.authoring.step import Step
 
-_ITEM = object()
+_OUR_NAME = re.compile(rf"\b{Reference.__name__}\b")
 
 
 def trace(definition: FlowDefinition[..., Any]) -> Graph:
@@ -51,7 +52,7 @@ class Trace:
         try:
             result = definition.fn(*args, **kwargs)
         except TypeError as error:
-            if Reference.__name__ not in str(error) or isinstance(error, DefinitionError):
+            if not _OUR_NAME.search(str(error)) or isinstance(error, DefinitionError):
                 raise
             raise TraceError(
                 f"flow {self.flow}, {of_error(error)}: {error}: what a step returns has a value only when the flow runs; "
@@ -79,9 +80,8 @@ class Trace:
         location = of_caller()
         where = self._where(step, location)
         item = step.item_parameter()
-        bound = self._bind(step, location, (_ITEM, *args), kwargs)
-        if bound.pop(item, None) is not _ITEM:
-            raise ArgumentError(f"{where}: argument {item!r} is given twice: it takes the items that .map() goes over")
+        bound = self._bind(step, location, (None, *args), kwargs)
+        del bound[item]
         over = self._over(items, list_of(step.hints.get(item, Any)), where)
         given = self._take_all(step, location, bound)
         hint = list_of(step.hints.get("return", Any))

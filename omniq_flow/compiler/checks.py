@@ -56,7 +56,7 @@ def _check_node(graph: Graph, node: GraphNode) -> None:
     for name, given in node.args.items():
         _check_given(given, parameter_hint(step.signature, step.hints, name), where, f"argument {name!r} takes")
     if isinstance(node, GraphMap):
-        _check_over(node.over, node.step.hints.get(node.item, Any), where)
+        _check_over(graph, node.over, node.step.hints.get(node.item, Any), where)
 
 
 def _check_travels(hint: Any, what: str) -> None:
@@ -103,8 +103,13 @@ def _takes_dict(hint: Any) -> bool:
     return bool(fields(kind)) and not is_named_tuple(kind)
 
 
-def _check_over(over: Given, item: Any, where: str) -> None:
+def _check_over(graph: Graph, over: Given, item: Any, where: str) -> None:
     match over:
+        case Use(node=source, path=path) if path and isinstance(graph.nodes[source], GraphMap):
+            raise DefinitionError(
+                f"{where}: .map() goes over {over.text}, which is a part of a fan-out's results; "
+                "let a step take the results and return that part, and go over what it returns"
+            )
         case Use():
             inside = members(over.hint)
             if inside is None:

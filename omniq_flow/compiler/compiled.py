@@ -63,8 +63,8 @@ class CompiledFlow:
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, bytes]:
         """Return the arguments of a run as JSON by parameter name, in the order of the signature, defaults filled in.
 
-        Raises ArgumentError (missing, unknown, surplus), NotSerialisable (not of the parameter's type, or JSON cannot carry it) or
-        TooLarge; nothing was sent yet.
+        Raises ArgumentError (missing, unknown, surplus) or NotSerialisable (not of the parameter's type, or JSON cannot carry it); nothing
+        was sent yet. How large a value or an element of a list may be is up to how a run stores it.
         """
         try:
             bound = self.signature.bind(*args, **kwargs)
@@ -72,7 +72,7 @@ class CompiledFlow:
             raise ArgumentError(f"flow {self.name}: {error}; it takes {self._taken()}") from None
         given = bound.arguments
         return {
-            name: param.codec.encode(given.get(name, param.default), f"argument {name!r} of flow {self.name}")
+            name: param.codec.encode(given.get(name, param.default), f"argument {name!r} of flow {self.name}", None)
             for name, param in self.params.items()
         }
 

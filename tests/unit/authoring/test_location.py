@@ -57,6 +57,11 @@ def test_a_location_prints_relative_to_where_one_stands(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert str(Location(str(tmp_path / "app.py"), 3)) == "app.py:3"
     assert str(Location("/elsewhere/app.py", 3)) == "/elsewhere/app.py:3"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert str(Location("/elsewhere/app.py", 3)) == "/elsewhere/app.py:3"
 
 
 def test_the_caller_is_the_users_line_also_through_the_standard_library() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -111,6 +112,14 @@ def test_an_option_that_does_not_exist_is_refused_with_those_that_do() -> None:
         step(retires=3)  # type: ignore[call-overload]
 
 
+def test_one_error_class_to_retry_on_needs_no_tuple() -> None:
+    assert step(retry_on=OSError)(check_nothing).options.retry_on == (OSError,)
+    assert step(retry_on=(OSError, KeyError))(check_nothing).options.retry_on == (OSError, KeyError)
+
+
+def check_nothing() -> None: ...
+
+
 def test_queues_and_keys_are_checked_as_everywhere() -> None:
     with pytest.raises(InvalidName, match="no valid queue name"):
         StepOptions(queue="a b")
@@ -127,6 +136,7 @@ def test_queues_and_keys_are_checked_as_everywhere() -> None:
         (Limit("tenant"), {"tenant": "acme"}, "tenant:acme"),
         (Limit("tenant"), {"tenant": 3}, "tenant:3"),
         (Limit("tenant"), {"tenant": Region.EU}, "tenant:eu"),
+        (Limit("tenant"), {"tenant": UUID(int=1)}, "tenant:00000000-0000-0000-0000-000000000001"),
         (Limit("page.tenant", 2), {"page": Page("acme", {})}, "page.tenant:acme"),
         (Limit("page.meta.region"), {"page": Page("", {"region": "eu"})}, "page.meta.region:eu"),
     ],

@@ -4,11 +4,12 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Annotated, Any, Generic, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 
 import msgspec
 import pydantic
 import pytest
+from typing_extensions import TypeAliasType
 
 from omniq_flow.authoring import projection
 from omniq_flow.authoring.projection import NoSuchPartError, field_hint, members, unpacked
@@ -82,6 +83,7 @@ class Options(TypedDict):
 
 PAGE = Page(3, "x")
 Titled = NewType("Titled", Document)
+Alias = TypeAliasType("Alias", Page)
 
 
 def take(value: Any, path: tuple[str | int, ...]) -> Any:
@@ -106,6 +108,7 @@ def take(value: Any, path: tuple[str | int, ...]) -> Any:
         (Pair, Pair(1, PAGE), "right", Page),
         (Box[int], Box(1), "content", Any),
         (Page | None, PAGE, "number", int),
+        (Alias, PAGE, "number", int),
         (Page | Any, PAGE, "number", Any),
         (Any, PAGE, "number", Any),
     ],
@@ -165,6 +168,18 @@ def test_attributes_that_are_no_fields_are_refused(hint: Any, name: str, reason:
         return
     with pytest.raises(NoSuchPartError, match=reason):
         projection.attribute(hint, name)
+
+
+def test_where_a_hint_says_too_little_the_run_will_tell() -> None:
+    @dataclasses.dataclass
+    class Dangling:
+        known: Missing  # type: ignore[name-defined]  # noqa: F821
+
+    assert projection.attribute(Dangling, "known") == (("known",), Any)
+    assert projection.attribute(Literal["a"], "x") == (("x",), Any)
+    assert projection.item(Literal["a"], 0) == ((0,), Any)
+    with pytest.raises(NoSuchPartError, match="no field 'other': it has known"):
+        projection.attribute(Dangling, "other")
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,15 @@ def test_hints_may_name_what_is_defined_later_and_local_names() -> None:
 class Later: ...
 
 
+@pytest.mark.parametrize("hint", ["list[int", "int[3]", "Later.missing"])
+def test_a_hint_that_is_broken_is_told_with_its_step(hint: str) -> None:
+    def broken(x: Any) -> None: ...
+
+    broken.__annotations__["x"] = hint
+    with pytest.raises(DefinitionError, match=r"step .*broken \(.*test_step\.py:\d+\): an annotation cannot be resolved: "):
+        _ = step(broken).hints
+
+
 def test_a_hint_that_cannot_be_resolved_names_the_missing_name() -> None:
     @step
     def dangling(x: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import pytest
 
 from omniq_flow.authoring.flow import FlowDefinition
@@ -18,6 +19,10 @@ from omniq_flow.errors import ArgumentError, DefinitionError, ForeignReference, 
 @dataclass
 class Page:
     number: int
+
+
+class Row(msgspec.Struct):
+    cell: Any
 
 
 class Size(NamedTuple):
@@ -132,6 +137,14 @@ def test_a_flow_returns_references_in_tuples_dicts_and_lists_constants_or_nothin
     assert graph_of(nothing).returns is None
 
 
+def test_a_constant_result_of_another_type_is_refused() -> None:
+    def flow() -> list[int]:
+        return cast("Any", ["x"])  # type: ignore[no-any-return]
+
+    with pytest.raises(NotSerialisable, match=r"^flow .*flow \(.*test_trace.py:\d+\): its result is not list\[int\]: .* at \$\[0\]"):
+        graph_of(flow)
+
+
 def test_constants_are_kept_as_they_were_at_the_call() -> None:
     def flow() -> Any:
         texts = ["a"]
@@ -242,6 +255,7 @@ WRONG: list[tuple[Callable[[Any], object], type[Exception], str]] = [
     (lambda d: split("x" * 3_000_000), TooLarge, "argument 'document_id' has 3000002 bytes"),
     (lambda d: anything({3: d}), ArgumentError, r"argument 'values'\[0\] is a dict that holds references, so its keys must be str, not 3"),
     (lambda d: anything([Page(d)]), ArgumentError, "is or holds a Page with a reference inside; .* so build the Page in a step"),
+    (lambda d: anything(Row(d)), ArgumentError, "is or holds a Row with a reference inside"),
     (lambda d: anything.opts(after=d)(1), ArgumentError, r"after takes a list of results: after=\[document_id\]"),
     (lambda d: anything.opts(after=[3])(1), ArgumentError, r"after=\[\.\.\.\] takes results of steps of this flow, not 3"),
     (lambda d: split.acall(d), TraceError, r"\.acall\(\) of step .*split; in a flow call the step itself"),  # noqa: PLW0108

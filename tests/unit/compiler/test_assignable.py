@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any, Literal, NamedTuple, NewType, NoReturn, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, LiteralString, NamedTuple, NewType, NoReturn, NotRequired, TypedDict, TypeVar
 
 import pydantic
 import pytest
@@ -99,6 +99,7 @@ class Colour(StrEnum):
         (Options, Options),
         (More, Options),
         (Literal["a"], str),
+        (LiteralString, str),
         (Literal["a"], Literal["a", "b"]),
         (str, Literal["a"]),
         (Literal["a", 1], str | int),

@@ -102,6 +102,16 @@ def test_what_has_no_hints_passes() -> None:
     compiled(flow)
 
 
+def test_literals_go_where_one_member_of_a_union_takes_them() -> None:
+    @step
+    def either(values: list[str] | dict[str, str] | None) -> int: ...  # type: ignore[empty-body]
+
+    def flow(name: str) -> Any:
+        return [either([name]), either({"a": name}), either(None)]
+
+    compiled(flow)
+
+
 def test_the_result_of_a_flow_must_be_what_it_is_declared_as() -> None:
     def other(name: str) -> int:
         return cast("int", split(name))

@@ -31,6 +31,7 @@ from uuid import UUID
 import msgspec
 import pydantic
 import pytest
+from typing_extensions import TypeAliasType
 
 from omniq_flow.errors import NotSerialisable, TooLarge
 from omniq_flow.wire.codec import codec, serialisable
@@ -129,6 +130,7 @@ class Plain:
 
 T = TypeVar("T")
 UserId = NewType("UserId", int)
+Alias = TypeAliasType("Alias", list[int])
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001
 
 
@@ -146,6 +148,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 6)  # noqa: DTZ001
         (object, [1]),
         (T, [1]),
         (UserId, 3),
+        (Alias, [1, 2]),
+        (dict[str, Alias], {"a": [1]}),
         (list[int], [1, 2]),
         (dict[str, list[int]], {"a": [1]}),
         (dict[int, str], {1: "a"}),
@@ -220,6 +224,7 @@ def test_values_come_back_equal_and_of_their_type(hint: Any, value: object) -> N
         (dict[str, int], {f"k{i}": i for i in range(100)} | {"k77": "x"}, r"at \$\.k77$"),
         (dict[str, dict[str, int]], {"a": {"b": 1}, "c": {"d": 2, "e": "x"}}, r"at \$\.c\.e$"),
         (dict[str, list[int]], {"odd key": ["x"]}, r"at \$\['odd key'\]\[0\]$"),
+        (dict[str, dict[str, int]], {"odd key": {"x": "y"}}, r"at \$\['odd key'\]\[\.\.\.\]$"),
         (dict[int, int], {"x": 1}, r"is not dict\[int, int\]: Expected `int`, got `str` at \$"),
         (Page, {"children": []}, r"is not Page: Object missing required field `number` at \$"),
         (Options, {"dpi": 1}, r"missing required field `lang`"),
@@ -333,6 +338,7 @@ def test_plain_types_do_not_import_pydantic() -> None:
 
 
 def test_codecs_are_made_once_per_type() -> None:
+    assert repr(codec(list[Page])) == "Codec(list[Page])"
     assert codec(list[Page]) is codec(list[Page])
     assert codec(Annotated[int, ["unhashable"]]).encode(3) == b"3"
 

@@ -34,6 +34,15 @@ class Number(int):
     pass
 
 
+class Real(float):
+    pass
+
+
+class Sparse(msgspec.Struct):
+    note: str | msgspec.UnsetType = msgspec.UNSET
+    score: float | msgspec.UnsetType | None = msgspec.UNSET
+
+
 @dataclasses.dataclass
 class Customer:
     name: str
@@ -85,6 +94,9 @@ ADDRESS = Address(strasse="Weg")
         (Text("x"), "x"),
         (Number(3), 3),
         ({Text("x"): Number(1), 2: 3, Colour.RED: 4}, {"x": 1, "2": 3, "red": 4}),
+        (Real(0.5), 0.5),
+        ({UUID(int=1): None}, {"00000000-0000-0000-0000-000000000001": None}),
+        (Sparse(), {}),
         (Path("/a/b"), "/a/b"),
         (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00Z"),
@@ -125,6 +137,9 @@ CYCLE.append(CYCLE)
         ({"a b": {"c": 1j}}, r"\$\['a b'\]\.c is of type complex .*; use dict, list"),
         ([object()], r"\$\[0\] is of type object"),
         (Customer(name=object(), vip=True), r"\$\.name is of type object"),  # type: ignore[arg-type]
+        (Sparse(score=float("nan")), r"\$\.score is nan"),
+        ({UUID(int=1): [None, float("nan")]}, r"\$\[UUID\('0000.*'\)\]\[1\] is nan"),
+        ([None, 2**64], r"\$\[1\] is an integer beyond 64 bit"),
         (2**64, r"\$ is an integer beyond 64 bit, .*; send it as a str"),
         ([-(2**63) - 1], r"\$\[0\] is an integer beyond 64 bit"),
         (Number(2**70), r"\$ is an integer beyond 64 bit"),
