@@ -20,7 +20,7 @@
 -- ARGV     now, max (1 to 1,000), client, seq
 -- replies  {"OK", n}: n leases ended or dropped | {"STALE"}: this client has made a later call, nothing is done
 -- repeat   {"OK", n} as at first; a first call that found nothing is not kept, so a repeat looks again
--- cost     4 commands, and 6 a lease, up to 12 with a group; while Q:lost lives up to 700 more and one per lease
+-- cost     6 commands, and 6 a lease, up to 13 with a group; while lost places are looked for up to 800 more and one per lease
 local Q = anchor(KEYS[1])
 local now, client, seq = clock(ARGV[1]), ARGV[3], tonumber(ARGV[4])
 local state, reply = replay_get(Q, client, seq)

@@ -35,7 +35,7 @@ new_jobs = st.fixed_dictionaries(
     {
         "job_id": job_ids,
         "gid": gids,
-        "limit": st.integers(0, 3),
+        "limit": st.sampled_from([0, 0, 0, 1, 2, 3]),
         "due": st.sampled_from([0, 0, 0, 0, 1, 30]),
         "max_attempts": st.integers(1, 3),
         "timeout_ms": st.sampled_from([40, 30_000]),

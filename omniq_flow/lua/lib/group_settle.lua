@@ -8,7 +8,7 @@
 -- place came free, 0 neither. A group that stays ready keeps its place in line. Scores never repeat: now, or the
 -- highest in use plus 1/1024 (or what a number of its size can still show), so groups that come within a millisecond are served in order,
 -- and integer scores of foreign clients mix.
--- reads and writes Q:g:<gid>:inflight (deleted at 0) Q:groups:ready, reads Q:g:<gid>:limit Q:g:<gid>:wait; 3 to 6 commands
+-- reads and writes Q:g:<gid>:inflight (deleted at 0) Q:groups:ready, reads Q:g:<gid>:limit Q:g:<gid>:wait; 3 to 7 commands
 local function group_settle(Q, gid, now, tally, taken)
   local ready = Q .. ':groups:ready'
   local before, limit = group_room(Q, gid)
@@ -19,7 +19,7 @@ local function group_settle(Q, gid, now, tally, taken)
     tally.held[gid] = (tally.held[gid] or 0) + taken
   end
   if waiting and leases >= limit then
-    leases = recount(Q, gid, tally) or leases
+    leases = recount(Q, gid, leases, tally) or leases
   end
   if leases <= 0 then
     if before ~= 0 then redis.call('DEL', Q .. ':g:' .. gid .. ':inflight') end

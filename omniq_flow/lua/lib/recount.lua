@@ -1,16 +1,16 @@
---- recount(Q, gid, tally) -> number of leases the group really has, or nil when there is no reason to doubt its counter
--- A reason is the note Q:lost (see lost_places), once per group and note. Counts all of Q:active once per script; with more than
--- 5,000 leases it is left for later. Expects that Q:active already shows the move the caller is about to settle.
--- reads Q:lost Q:active Q:job:<id>, writes Q:lost; 1 command when there is no note, else 3 + one per lease
-local function recount(Q, gid, tally)
+--- recount(Q, gid, leases, tally) -> number of leases the group really has, or nil when there is no reason to doubt `leases`
+-- Reasons: it states more than there are leases in all, or the note Q:lost lives and the group was not counted since (see lost_places).
+-- Counts all of Q:active, once per script; with more than 5,000 leases it is left for later. Expects that Q:active already shows the move
+-- that the caller is about to settle.
+-- reads Q:lost Q:active Q:job:<id>, writes Q:lost; 2 commands when there is no reason, else 4 + one per lease
+local function recount(Q, gid, leases, tally)
   local note = redis.call('HMGET', Q .. ':lost', 'since', 'gid:' .. gid)
-  if not note[1] or note[2] then
+  local all = redis.call('ZCARD', Q .. ':active')
+  local doubtful = leases > all or (note[1] and not note[2])
+  if not doubtful or all > 5000 then
     return nil
   end
   if not tally.held then
-    if redis.call('ZCARD', Q .. ':active') > 5000 then
-      return nil
-    end
     tally.held = {}
     for _, id in ipairs(redis.call('ZRANGE', Q .. ':active', 0, -1)) do
       local job = redis.call('HMGET', Q .. ':job:' .. id, 'state', 'gid')
@@ -19,6 +19,8 @@ local function recount(Q, gid, tally)
       end
     end
   end
-  redis.call('HSET', Q .. ':lost', 'gid:' .. gid, '1')
+  if note[1] then
+    redis.call('HSET', Q .. ':lost', 'gid:' .. gid, '1')
+  end
   return tally.held[gid] or 0
 end

@@ -1,12 +1,24 @@
 --- @include "lib/digits"
 --- @include "lib/group_settle"
+--- @include "lib/lost_places"
 
---- visit_groups(Q, now, tally) -> boolean: whether anything was left to visit
+--- visit_groups(Q, now, tally) -> boolean: whether anything was visited
 -- Settles the groups of the next 100 waiting jobs while the note Q:lost lives (see lost_places), so that a group whose place was lost and that
--- nobody touches is counted too. Goes downwards by rank: jobs that leave move the rest towards what is still to come.
--- reads and writes Q:lost Q:groups:ready Q:g:<gid>:*, reads Q:idx:wait Q:job:<id>; 1 command when there is no note, else up to 700
+-- nobody touches is counted too. Goes downwards by rank: jobs that leave move the rest towards what is still to come. Makes the note
+-- itself when jobs wait while none is leased and none is ready: then places were lost where no script of ours saw it.
+-- reads and writes Q:lost Q:groups:ready Q:g:<gid>:*, reads Q:active Q:wait Q:has_groups Q:idx:wait Q:job:<id>; 3 commands when all is well,
+-- else up to 800 and one per lease
 local function visit_groups(Q, now, tally)
-  local cursor = tonumber(redis.call('HGET', Q .. ':lost', 'cursor')) or 0
+  local cursor = redis.call('HGET', Q .. ':lost', 'cursor')
+  if not cursor then
+    local moving = redis.call('EXISTS', Q .. ':active', Q .. ':wait', Q .. ':groups:ready') > 0
+    if moving or redis.call('EXISTS', Q .. ':idx:wait', Q .. ':has_groups') < 2 then
+      return false
+    end
+    lost_places(Q, now, tally)
+    cursor = redis.call('ZCARD', Q .. ':idx:wait')
+  end
+  cursor = tonumber(cursor)
   if cursor <= 0 then
     return false
   end

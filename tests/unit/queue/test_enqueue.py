@@ -76,6 +76,7 @@ def test_the_first_limit_of_a_group_stays(effect: Any, seed: Seed) -> None:
 
 
 def test_a_full_group_is_not_ready_and_wakes_nobody(effect: Any, seed: Seed) -> None:
+    seed.job("leased", "active", gid="g")
     seed.group("g", inflight=1)
     _, changed = effect(job(gid="g"))
     assert changed["{q}:g:g:wait"] == ["a"]
@@ -84,6 +85,7 @@ def test_a_full_group_is_not_ready_and_wakes_nobody(effect: Any, seed: Seed) -> 
 
 def test_a_limit_first_given_by_a_delayed_job_makes_a_waiting_group_ready(effect: Any, seed: Seed) -> None:
     seed.job("waiting", "wait", gid="g")
+    seed.job("leased", "active", gid="g")
     seed.group("g", inflight=1)
     _, changed = effect(job(gid="g", group_limit=2, due_ms=9000))
     assert changed["{q}:groups:ready"] == {"g": 1000}

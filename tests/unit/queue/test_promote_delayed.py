@@ -72,6 +72,7 @@ def test_ghosts_are_dropped_and_not_counted(effect: Any, seed: Seed, redis_clien
 
 def test_a_job_of_a_full_group_waits_there(effect: Any, seed: Seed) -> None:
     seed.job("a", "delayed", due=1, gid="g")
+    seed.job("leased", "active", gid="g")
     seed.group("g", inflight=1)
     _, changed = effect(promote())
     assert changed["{q}:g:g:wait"] == ["a"]

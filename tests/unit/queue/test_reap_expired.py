@@ -134,6 +134,33 @@ def test_waiting_groups_are_visited_in_bounded_steps(omniq: OmniqClient, seed: S
     assert ready == [100, 200, 250, 250], "none of these groups holds a lease: each place was lost"
 
 
+def test_a_place_lost_where_nobody_saw_it_is_found_once_nothing_moves(effect: Any, seed: Seed) -> None:
+    for gid, lost in (("g", 1), ("h", 3)):
+        seed.job(f"{gid}1", "wait", gid=gid)
+        seed.group(gid, inflight=lost, limit=lost)
+    result, changed = effect(reap())
+    assert result == 0
+    assert changed == {
+        "{q}:g:g:inflight": None,
+        "{q}:g:h:inflight": None,
+        "{q}:groups:ready": {"g": 50_000, "h": 50_000 + 1 / 1024},
+        "{q}:lost": Expiring({"since": "50000", "cursor": "0", "gid:g": "1", "gid:h": "1"}),
+        "{q}:stats": {"last_activity_ms": "50000", "waiting": "0", "group_waiting": "2", "waiting_total": "2", "groups_ready": "2"},
+        "{q}:wake": Expiring(["1"]),
+        "{q}:sent:me": [1, ["OK", "0"]],
+    }
+
+
+def test_a_group_that_states_more_leases_than_there_are_is_counted_when_it_is_used(omniq: OmniqClient, seed: Seed) -> None:
+    seed.group("g", inflight=2, limit=2)
+    seed.job("other", "active", lock=90_000)
+    omniq.publish(queue="q", payload={}, job_id="a", gid="g")
+    job = omniq.reserve(queue="q")
+    assert job is not None
+    assert job.status == "JOB"
+    assert job.job_id == "a"
+
+
 def test_a_stale_lease_on_a_job_that_waits_is_dropped_without_touching_the_job(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
     seed.job("a", "wait")
     redis_client.zadd("{q}:active", {"a": 1})

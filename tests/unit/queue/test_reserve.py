@@ -193,6 +193,7 @@ def test_an_entry_of_a_lane_that_the_job_does_not_name_is_passed_over(effect: An
 
 def test_misplaced_groups_leave_the_line(effect: Any, seed: Seed) -> None:
     seed.job("full", "wait", gid="full")
+    seed.job("leased", "active", gid="full")
     seed.group("full", inflight=1, score=1)
     seed.group("idle", score=2)
     seed.job("a", "wait", gid="g")
@@ -209,7 +210,7 @@ def test_a_call_passes_over_a_thousand_ghosts_and_asks_to_be_woken_for_the_rest(
     result, changed = effect(take())
     assert result is None
     assert changed["{q}:wake"] == Expiring(["1"])
-    assert len(changed["{q}:wait"]) == 500
+    assert len(changed["{q}:wait"]) == 501
     result, _ = effect(take())
     assert result.job_id == "a"
 
