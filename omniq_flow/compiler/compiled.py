@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature
@@ -13,6 +14,7 @@ from omniq_flow.authoring.step import Step
 from omniq_flow.compiler.plan import Plan
 from omniq_flow.errors import ArgumentError
 from omniq_flow.wire.codec import Codec
+from omniq_flow.wire.values import MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class CompiledFlow:
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, bytes]:
         """Return the arguments of a run as JSON by parameter name, in the order of the signature, defaults filled in.
 
-        Raises ArgumentError (missing, unknown, surplus) or NotSerialisable (not of the parameter's type, or JSON cannot carry it); nothing
-        was sent yet. How large a value or an element of a list may be is up to how a run stores it.
+        Raises ArgumentError (missing, unknown, surplus), NotSerialisable (not of the parameter's type, or JSON cannot carry it) or
+        TooLarge; nothing was sent yet. A list is not limited as a whole: a run stores it by element.
         """
         try:
             bound = self.signature.bind(*args, **kwargs)
@@ -72,10 +74,14 @@ class CompiledFlow:
             raise ArgumentError(f"flow {self.name}: {error}; it takes {self._taken()}") from None
         given = bound.arguments
         return {
-            name: param.codec.encode(given.get(name, param.default), f"argument {name!r} of flow {self.name}", None)
+            name: param.codec.encode(value := given.get(name, param.default), f"argument {name!r} of flow {self.name}", _limit(value))
             for name, param in self.params.items()
         }
 
     def _taken(self) -> str:
         taken = [f"{name}: {param.codec.name}{'' if param.required else ' (has a default)'}" for name, param in self.params.items()]
         return ", ".join(taken) or "no arguments"
+
+
+def _limit(value: object) -> int | None:
+    return None if isinstance(value, list | tuple | set | frozenset | deque) else MAX_BYTES
