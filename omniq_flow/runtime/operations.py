@@ -136,21 +136,23 @@ class NewRun:
 
     def message(self) -> bytes:
         """Return the spec that ``lua/lib/run_create.lua`` and ``run_roots.lua`` read."""
-        return pack_message({
-            "flow": self.flow,
-            "plan": self.plan,
-            "digest": self.digest,
-            "queue": self.queue,
-            "key": self.key,
-            "keep_ms": self.keep_ms,
-            "open": len(self.nodes),
-            "token": self.token,
-            "nodes": self.nodes,
-            "outs": [(node, body.decode()) for node, body in self.outs],
-            "lists": list_messages(self.lists),
-            "roots": self.roots,
-            "shapes": self.shapes,
-        })
+        return pack_message(
+            {
+                "flow": self.flow,
+                "plan": self.plan,
+                "digest": self.digest,
+                "queue": self.queue,
+                "key": self.key,
+                "keep_ms": self.keep_ms,
+                "open": len(self.nodes),
+                "token": self.token,
+                "nodes": self.nodes,
+                "outs": [(node, body.decode()) for node, body in self.outs],
+                "lists": list_messages(self.lists),
+                "roots": self.roots,
+                "shapes": self.shapes,
+            }
+        )
 
 
 def texts(items: Iterable[bytes]) -> list[str]:

@@ -93,5 +93,3 @@ def _elements(data: bytes, what: str, path: Path) -> list[bytes]:
         if len(item) > MAX_BYTES:
             raise TooLarge(f"{what}: element {at} has {len(item)} bytes of JSON; at most {MAX_BYTES} are allowed")
     return items
-
-

@@ -27,6 +27,7 @@ from omniq_flow.runtime.watch import LOOK_AGAIN_S, Watch
 
 R = TypeVar("R")
 
+
 class Run(Generic[R]):
     """A run of a flow; any number of handles, in any process, may look at the same run.
 

@@ -109,8 +109,15 @@ class _Child:
         path = os.pathsep.join([*filter(None, sys.path), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "omniq_flow.worker.child", str(theirs.fileno()), str(os.getpid()), *modules,
-                pass_fds=(theirs.fileno(),), env={**os.environ, "PYTHONPATH": path}, start_new_session=True,
+                sys.executable,
+                "-m",
+                "omniq_flow.worker.child",
+                str(theirs.fileno()),
+                str(os.getpid()),
+                *modules,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,
             )
         except BaseException:
             ours.close()

@@ -175,15 +175,17 @@ class OneServerTurns:
                 message |= {"finish": ending.message(attempt), "shapes": closures[key]}
                 message |= {"again": ending.again, "delay_ms": ending.delay_ms}
             messages.append(message)
-        blob = pack_message({
-            "finishes": messages,
-            "shapes": shapes,
-            "queues": queues,
-            "claim": claim,
-            "room": room,
-            "lease_ms": self._lease_ms,
-            "plans": self._plans,
-        })
+        blob = pack_message(
+            {
+                "finishes": messages,
+                "shapes": shapes,
+                "queues": queues,
+                "claim": claim,
+                "room": room,
+                "lease_ms": self._lease_ms,
+                "plans": self._plans,
+            }
+        )
         return Operation(script("turn"), queue_base(queues[0]) + ":meta", (0, self._name, self._number, blob), _read)
 
 

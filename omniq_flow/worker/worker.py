@@ -244,7 +244,10 @@ class Worker:
         if one.why == "PLAN":
             log.warning(
                 "queue %s: %s belongs to plan %s, which the code here does not have (it has %s); given back to a worker that does",
-                one.queue, one.job, one.detail, ", ".join(self.served.plans),
+                one.queue,
+                one.job,
+                one.detail,
+                ", ".join(self.served.plans),
             )
         elif one.why == "ALIEN":
             log.warning("queue %s: job %s is no job of a run and is given back: serve it from a queue of its own", one.queue, one.job)
