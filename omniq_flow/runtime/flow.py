@@ -92,6 +92,7 @@ class Flow(FlowDefinition[P, R]):
         return import_name(self.fn.__module__)
 
     def _new_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewRun:
+        self.refuse_in_flow("started")
         queue = self.options.queue or DEFAULT_QUEUE
         return new_run(
             self.compiled,

@@ -20,6 +20,7 @@ from omniq_flow.runtime.outcomes import PackedList, pack
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.talk import Talk
 from omniq_flow.wire.names import check_id
+from omniq_flow.wire.values import canonical
 
 PLAN_KEEP_MS = 30 * 24 * 3600 * 1000
 STORED_ANEW_S = 24 * 3600.0
@@ -33,7 +34,8 @@ def new_run(compiled: CompiledFlow, shapes: Shapes, arguments: Mapping[str, byte
     outs: list[tuple[int, bytes]] = []
     lists: list[PackedList] = []
     for name, data in arguments.items():
-        digest.update(b"%s=%d:" % (name.encode(), len(data)) + data)
+        told = data if key is None else canonical(data)
+        digest.update(b"%s=%d:" % (name.encode(), len(told)) + told)
         node = compiled.params[name].node
         packed = pack(node, data, shapes.sources.get(node, ()), f"{compiled.name}: argument {name!r}")
         outs.append((node, packed.body))
