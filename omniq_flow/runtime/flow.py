@@ -60,15 +60,15 @@ class Flow(FlowDefinition[P, R]):
         Raises ArgumentError and NotSerialisable for arguments that do not fit, before anything is sent, KeyConflict, and SetupError
         when the server cannot be reached: the run may have begun then, starting again with the same key gives the same run.
         """
-        session = current_session()
         run = self._new_run(args, kwargs)
+        session = current_session()
         hold(session.client, start_run(run, self._shapes(run.queue), session.stored_plans, one_server=session.one_server))
         return self.handle(run.id, session)
 
     async def astart(self, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
         """Start a run from asyncio code and return its handle; as ``start``."""
-        session = current_session()
         run = self._new_run(args, kwargs)
+        session = current_session()
         await ahold(session.aclient(), start_run(run, self._shapes(run.queue), session.stored_plans, one_server=session.one_server))
         return self.handle(run.id, session)
 
