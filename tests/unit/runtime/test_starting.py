@@ -26,7 +26,8 @@ def kept(settings: dict[str, int]) -> dict[str, int]:
 
 def digest(key: str | None, settings: dict[str, int]) -> str:
     compiled = kept.compiled
-    run = new_run(compiled, Shapes(compiled, "default", 1000), compiled.bind((), {"settings": settings}), key=key, queue="default", keep_ms=1)
+    shapes, arguments = Shapes(compiled, "default", 1000), compiled.bind((), {"settings": settings})
+    run = new_run(compiled, shapes, arguments, key=key, queue="default", keep_ms=1)
     return run.digest
 
 
