@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
-from omniq_flow.errors import DefinitionError
+from omniq_flow.errors import DefinitionError, OmniqError
 from omniq_flow.runtime.flow import Flow
 
 
@@ -55,6 +56,11 @@ def _module(name: str) -> object:
                 f"there is no module {name} here; modules are looked for in {Path.cwd()} and the installed packages"
             ) from error
         raise DefinitionError(f"module {name} imports {error.name}, which is not installed") from error
+    except OmniqError:
+        raise
+    except (Exception, SystemExit) as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise DefinitionError(f"module {name} fails to import, at {last.filename}:{last.lineno}: {type(error).__name__}: {error}") from error
 
 
 def _package_root(path: Path) -> tuple[str, str]:
