@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 from eventually import eventually
 
 from omniq_flow import embedded
@@ -43,6 +44,13 @@ def stopped(project: Path) -> bool:
         return keeper.take_lock(lock, shared=False, seconds=0)
     finally:
         os.close(lock)
+
+
+def kill_server(project: Path, client: redis.Redis) -> None:
+    """Kill the server with -9 once it has written what it promised: while its log is being synced, writes wait in its memory."""
+    eventually(lambda: client.info("persistence")["aof_buffer_length"] == 0, "all is written to the log")
+    server_process(project).kill()
+    eventually(lambda: stopped(project), "the server and its keeper are gone")
 
 
 def server_process(project: Path) -> psutil.Process:

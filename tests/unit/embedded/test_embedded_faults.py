@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from embedded_project import server_process, stopped
+from embedded_project import kill_server, stopped
 from eventually import eventually
 
 from omniq_flow.embedded import EmbeddedServer, embedded_url, keeper, leave
@@ -182,16 +182,14 @@ def test_after_a_torn_tail_what_is_written_next_survives(project: Path, last_who
     with redis.Redis.from_url(embedded_url()) as client:
         client.set("before", "1")
         client.eval("redis.call('SET', 'x', 1) redis.call('SET', 'y', 2)", 0)
-    server_process(project).kill()
-    eventually(lambda: stopped(project), "the server is gone")
+        kill_server(project, client)
     torn = _append_only_file(project)
     content = torn.read_bytes()
     torn.write_bytes(content[: content.rindex(b"\r\n" + last_whole_word.encode()) + 3])
     with redis.Redis.from_url(embedded_url()) as client:
         assert client.mget("before", "x", "y") == [b"1", None, None]
         client.set("after", "1")
-    server_process(project).kill()
-    eventually(lambda: stopped(project), "the server is gone")
+        kill_server(project, client)
     with redis.Redis.from_url(embedded_url()) as client:
         assert client.mget("before", "after") == [b"1", b"1"]
 

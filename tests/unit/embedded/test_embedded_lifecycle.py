@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
-from embedded_project import keeper_process, server_process, stopped
+from embedded_project import keeper_process, kill_server, server_process, stopped
 from embedded_user import EmbeddedUser, run_id
 from eventually import eventually
 
@@ -158,10 +158,9 @@ def test_no_process_of_it_belongs_to_its_user(project: Path) -> None:
 
 
 def test_a_killed_server_starts_again_when_it_is_asked_for(project: Path) -> None:
-    assert _increase(embedded_url()) == 1
-    killed = server_process(project)
-    killed.kill()
-    eventually(lambda: not killed.is_running() or killed.status() == psutil.STATUS_ZOMBIE, "the server is dead")
+    with redis.Redis.from_url(embedded_url()) as client:
+        client.incr("n")
+        kill_server(project, client)
     assert _increase(embedded_url()) == 2
 
 

@@ -54,7 +54,7 @@ def test_every_refusal_is_told_with_what_to_do(reply: str, kind: type[OmniqError
 
 
 def test_a_script_that_fails_for_memory_is_told_as_full(spare_server: Callable[..., RealServer]) -> None:
-    with spare_server("--maxmemory", "1mb").client() as client:
+    with spare_server("--maxmemory", "100kb").client() as client:
         with pytest.raises(redis.RedisError) as refusal:
             client.eval("#!lua\nreturn redis.call('SET', KEYS[1], 'x')", 1, "a")
         assert refusal_code(refusal.value) == "OOM"
