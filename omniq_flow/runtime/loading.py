@@ -60,7 +60,8 @@ def _module(name: str) -> object:
         raise
     except (Exception, SystemExit) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        raise DefinitionError(f"module {name} fails to import, at {last.filename}:{last.lineno}: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}"
+        raise DefinitionError(f"module {name} fails to import, at {last.filename}:{last.lineno}: {what}") from error
 
 
 def _package_root(path: Path) -> tuple[str, str]:
