@@ -26,6 +26,7 @@ _BLOCK = re.compile(
 _VARYING = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "<time>"),
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b"), "<id>"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "<date>"),
     (re.compile(r"\bjust now\b|<time> ago\b"), "<moment>"),
 )
 
