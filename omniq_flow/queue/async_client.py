@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Event
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
@@ -11,11 +12,12 @@ from redis.exceptions import NoScriptError
 
 from omniq_flow.errors import OmniqError
 from omniq_flow.queue import operations
+from omniq_flow.queue.async_consume import AsyncConsumer, Handler
 from omniq_flow.queue.calls import CallNumbers, Claimants, lone_call
 from omniq_flow.queue.connect import ServerParts, address_of, connect_async
+from omniq_flow.queue.consume_options import ConsumeOptions, Habits
 from omniq_flow.queue.fitness import check_server_async
 from omniq_flow.queue.ids import new_caller_id, new_job_id
-from omniq_flow.queue.keys import paused_key
 from omniq_flow.queue.operation import Argument, Operation, decoded, unsent
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.queue.results import AckFail, BatchItem, ReserveJob, ReservePaused
@@ -123,9 +125,7 @@ class AsyncOmniqClient:
         """Finish a leased job: it is done. Raises JobNotActive or TokenMismatch when the lease is lost: drop the job."""
         await self.run(operations.ack_success(queue, job_id, lease_token, now_ms=now_ms_override))
 
-    async def ack_fail(
-        self, *, queue: str, job_id: str, lease_token: str, error: str | None = None, now_ms_override: int = 0
-    ) -> AckFail:
+    async def ack_fail(self, *, queue: str, job_id: str, lease_token: str, error: str | None = None, now_ms_override: int = 0) -> AckFail:
         """Finish a leased job's attempt as failed: ("RETRY", when it is due again), or ("FAILED", None) once all attempts are used."""
         return await self.run(operations.ack_fail(queue, job_id, lease_token, error=error, now_ms=now_ms_override))
 
@@ -153,10 +153,7 @@ class AsyncOmniqClient:
 
     async def is_paused(self, *, queue: str) -> bool:
         """Tell whether a queue is paused."""
-        key = paused_key(queue)
-        await self.check()
-        with self._errors:
-            return bool(await self.redis.exists(key))
+        return await self.run(operations.is_paused(queue))
 
     async def retry_failed(self, *, queue: str, job_id: str, now_ms_override: int = 0) -> None:
         """Put a failed job back into its ready lane with all its attempts. Raises JobNotFound, JobNotFailed."""
@@ -183,6 +180,18 @@ class AsyncOmniqClient:
     async def child_ack(self, *, key: str, child_id: str) -> int:
         """Take a child off a completion key: how many are still open, 0 for the child that settled it, -1 when another one did."""
         return await self.run(operations.child_ack(key, child_id, keep_ms=self.keep_settled_ms))
+
+    async def consume(self, *, queue: str, handler: Handler, stop: Event | None = None, **options: Unpack[ConsumeOptions]) -> None:
+        """Take the jobs of a queue, one after the other, and call `handler` for each, until asked to stop.
+
+        As `OmniqClient.consume`, but an async handler runs on the loop and gets an AsyncJobContext; a plain one runs in a thread. Consume
+        several times at once (gather, TaskGroup) to handle several jobs at once. Cancelling the task ends it too: an async handler is
+        cancelled and its job given back; what runs in a thread runs on, and its job comes again when its lease has run out.
+        """
+        habits = Habits(**options)
+        consumer = AsyncConsumer(self, self.redis, queue=queue, handler=handler, stop=stop, habits=habits)
+        await self.check()
+        await consumer.run()
 
     async def _publish(self, queue: str, payload: bytes, job_id: str | None, options: PublishOptions) -> str:
         wanted = new_job_id() if job_id is None else job_id

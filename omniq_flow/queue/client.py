@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from threading import Event
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
@@ -13,9 +14,10 @@ from omniq_flow.errors import OmniqError
 from omniq_flow.queue import operations
 from omniq_flow.queue.calls import CallNumbers, Claimants, lone_call
 from omniq_flow.queue.connect import ServerParts, address_of, connect
+from omniq_flow.queue.consume import Consumer, Handler
+from omniq_flow.queue.consume_options import ConsumeOptions, Habits
 from omniq_flow.queue.fitness import check_server
 from omniq_flow.queue.ids import new_caller_id, new_job_id
-from omniq_flow.queue.keys import paused_key
 from omniq_flow.queue.operation import Argument, Operation, decoded, unsent
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.queue.results import AckFail, BatchItem, ReserveJob, ReservePaused
@@ -120,9 +122,7 @@ class OmniqClient:
         with self._claimants.lend(("reserve", queue)) as call:
             return self.run(operations.reserve(queue, call=call, now_ms=now_ms_override))
 
-    def reserve_many(
-        self, *, queue: str, count: int, lease_ms: int = 0, now_ms_override: int = 0
-    ) -> list[ReserveJob] | ReservePaused:
+    def reserve_many(self, *, queue: str, count: int, lease_ms: int = 0, now_ms_override: int = 0) -> list[ReserveJob] | ReservePaused:
         """Lease up to `count` jobs (1 to 1,000) in one call, as `reserve` does one by one; lease_ms above 0 replaces their timeouts."""
         with self._claimants.lend(("reserve", queue, count)) as call:
             return self.run(operations.reserve_many(queue, count, call=call, lease_ms=lease_ms, now_ms=now_ms_override))
@@ -134,9 +134,7 @@ class OmniqClient:
         """
         return self.run(operations.heartbeat(queue, job_id, lease_token, lease_ms=lease_ms, now_ms=now_ms_override))
 
-    def heartbeat_many(
-        self, *, queue: str, leases: Iterable[tuple[str, str]], lease_ms: int = 0, now_ms_override: int = 0
-    ) -> list[str]:
+    def heartbeat_many(self, *, queue: str, leases: Iterable[tuple[str, str]], lease_ms: int = 0, now_ms_override: int = 0) -> list[str]:
         """Extend up to 1,000 leases, pairs of job id and lease token, in one call; returns the ids whose lease is lost."""
         return self.run(operations.heartbeat_many(queue, leases, lease_ms=lease_ms, now_ms=now_ms_override))
 
@@ -144,9 +142,7 @@ class OmniqClient:
         """Finish a leased job: it is done. Raises JobNotActive or TokenMismatch when the lease is lost: drop the job."""
         self.run(operations.ack_success(queue, job_id, lease_token, now_ms=now_ms_override))
 
-    def ack_fail(
-        self, *, queue: str, job_id: str, lease_token: str, error: str | None = None, now_ms_override: int = 0
-    ) -> AckFail:
+    def ack_fail(self, *, queue: str, job_id: str, lease_token: str, error: str | None = None, now_ms_override: int = 0) -> AckFail:
         """Finish a leased job's attempt as failed: ("RETRY", when it is due again), or ("FAILED", None) once all attempts are used.
 
         `error` is kept with the job, up to 4,096 bytes. Raises JobNotActive or TokenMismatch when the lease is lost: drop the job.
@@ -180,10 +176,7 @@ class OmniqClient:
 
     def is_paused(self, *, queue: str) -> bool:
         """Tell whether a queue is paused."""
-        key = paused_key(queue)
-        self.check()
-        with self._errors:
-            return bool(self.redis.exists(key))
+        return self.run(operations.is_paused(queue))
 
     def retry_failed(self, *, queue: str, job_id: str, now_ms_override: int = 0) -> None:
         """Put a failed job back into its ready lane with all its attempts. Raises JobNotFound, JobNotFailed."""
@@ -221,6 +214,27 @@ class OmniqClient:
         CounterNotFound when the key was never opened, or settled longer ago.
         """
         return self.run(operations.child_ack(key, child_id, keep_ms=self.keep_settled_ms))
+
+    def consume(self, *, queue: str, handler: Handler, stop: Event | None = None, **options: Unpack[ConsumeOptions]) -> None:
+        """Take the jobs of a queue, one after the other, and call `handler` with a JobContext for each, until asked to stop.
+
+        A handler that returns has done its job. One that raises has failed this attempt: the error's text is kept with the job, which is
+        tried again after its backoff, max_attempts times in all. Handlers run in the calling thread and may block: the lease is extended
+        from another one. Should a lease be lost nevertheless, the job is another worker's and its end here is not recorded. Delivery is at
+        least once: a worker that dies leaves its job to the next one, so a handler may meet a job again that it had almost done.
+
+        SIGTERM and SIGINT (in the main thread), or setting `stop`, end it: with drain=True once the running handler has returned, with
+        drain=False at once, its job given back unspent. A second signal forces that. A handler outside the main thread cannot be cut off. A
+        `stop` that is set while it is idle is noticed within poll_interval_s. Several threads may consume with one client.
+
+        An idle consumer sleeps until a job is published; jobs of clients of other makes are found by a slow poll. A server that cannot be
+        reached is told to `logger` and tried again until it answers; only at the start its errors are raised (SetupError), as are wrong
+        options (InputError).
+        """
+        habits = Habits(**options)
+        consumer = Consumer(self, self.redis, queue=queue, handler=handler, stop=stop, habits=habits)
+        self.check()
+        consumer.run()
 
     def _publish(self, queue: str, payload: bytes, job_id: str | None, options: PublishOptions) -> str:
         wanted = new_job_id() if job_id is None else job_id

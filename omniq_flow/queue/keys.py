@@ -25,11 +25,6 @@ def completion_anchor(key: str) -> str:
     return completion_base(key) + ":meta"
 
 
-def paused_key(queue: str) -> str:
-    """Return the key whose presence means that the queue is paused."""
-    return queue_base(queue) + ":paused"
-
-
 def wake_key(queue: str) -> str:
     """Return the list on which idle consumers sleep (BLPOP)."""
     return queue_base(queue) + ":wake"

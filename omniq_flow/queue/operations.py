@@ -79,9 +79,7 @@ def reserve(queue: str, *, call: Call, now_ms: int = 0) -> Operation[ReserveJob 
     return Operation(script("reserve"), queue_anchor(queue), (_now(now_ms), 1, 0, *call), replies.reserved_one)
 
 
-def reserve_many(
-    queue: str, count: int, *, call: Call, lease_ms: int = 0, now_ms: int = 0
-) -> Operation[list[ReserveJob] | ReservePaused]:
+def reserve_many(queue: str, count: int, *, call: Call, lease_ms: int = 0, now_ms: int = 0) -> Operation[list[ReserveJob] | ReservePaused]:
     """Lease up to `count` ready jobs (1 to 1,000); lease_ms above 0 replaces each job's own timeout for this lease."""
     args = (_now(now_ms), check_number(count, "count", 1, MAX_ITEMS), _lease(lease_ms), *call)
     return Operation(script("reserve"), queue_anchor(queue), args, replies.reserved)
@@ -143,6 +141,11 @@ def pause(queue: str) -> Operation[str]:
 def resume(queue: str) -> Operation[int]:
     """Let a paused queue go on; returns 1, or 0 when it was not paused."""
     return Operation(script("resume"), queue_anchor(queue), (), replies.number)
+
+
+def is_paused(queue: str) -> Operation[bool]:
+    """Tell whether a queue is paused."""
+    return Operation(script("is_paused"), queue_anchor(queue), (), lambda reply: bool(replies.number(reply)))
 
 
 def retry_failed(queue: str, job_id: str, *, call: Call, now_ms: int = 0) -> Operation[None]:

@@ -54,6 +54,12 @@ class RealServer:
         self.process.kill()
         self.process.wait()
 
+    def start_again(self) -> None:
+        """Start it anew after `kill`, empty, under the same socket."""
+        again = _spawn(self.kind, self.folder, ())
+        self.process, self.port = again.process, again.port
+        assert _answers(self), self.log
+
     def close(self) -> None:
         """Stop it and delete its folder."""
         self.kill()
