@@ -7,10 +7,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from omniq_flow.errors import RunFailed
+from omniq_flow.errors import OmniqError, RunFailed
 from omniq_flow.wire.names import shown
 
 MESSAGE_CAP, TRACE_CAP, ARGUMENT_CAP = 4096, 16384, 200
+
+# Between the worker's loop and the first line of a step.
+_CALLERS = ("omniq_flow.worker.", "omniq_flow.runtime.", "omniq_flow.authoring.", "omniq_flow.compiler.", "omniq_flow.wire.", "asyncio")
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,9 +82,14 @@ def message_of(error: BaseException) -> str:
 
 
 def trace_of(error: BaseException) -> str:
-    """Return an exception's traceback; of a long one the end, where it broke."""
+    """Return an exception's traceback from where the user's code begins, empty when it is all ours; of a long one the end."""
+    began = error.__traceback__
+    while began is not None and began.tb_frame.f_globals.get("__name__", "").startswith(_CALLERS):
+        began = began.tb_next
+    if began is None and isinstance(error, OmniqError):
+        return ""
     try:
-        text = "".join(traceback.format_exception(error))
+        text = "".join(traceback.format_exception(type(error), error, began))
     except Exception:  # noqa: BLE001  # user code runs in str
         return ""
     text = clean(text, len(text))

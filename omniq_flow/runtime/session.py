@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,6 +30,7 @@ class Session:
         self._lock = threading.Lock()
         self._client: OmniqClient | None = None
         self._aclients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOmniqClient] = WeakKeyDictionary()
+        self._endings: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
         self.stored_plans = StoredPlans()
 
     @property
@@ -39,19 +42,31 @@ class Session:
             return self._client
 
     def aclient(self) -> AsyncOmniqClient:
-        """Return the asyncio client of the running loop."""
+        """Return the asyncio client of the running loop; it is closed when the loop ends as ``asyncio.run`` ends it."""
         loop = asyncio.get_running_loop()
         with self._lock:
             client = self._aclients.get(loop)
             if client is None:
                 client = self._aclients[loop] = AsyncOmniqClient(url=self.url)
+                self._endings[loop] = ending = self._until_the_loop_ends()
+                # Its first step makes the generator known to the loop, which runs it to its end before it closes.
+                with suppress(StopIteration):
+                    anext(ending).__await__().send(None)
             return client
 
     async def aclose(self) -> None:
-        """Close the running loop's asyncio client."""
-        client = self._aclients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        """Close the running loop's asyncio client; it connects again when it is used again."""
+        ending = self._endings.pop(asyncio.get_running_loop(), None)
+        if ending is not None:
+            await ending.aclose()
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            client = self._aclients.pop(asyncio.get_running_loop(), None)
+            if client is not None:
+                await client.aclose()
 
     def close(self) -> None:
         """Close the blocking client; it connects again when it is used again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import signal
 import socket
@@ -28,13 +29,12 @@ def main() -> None:
     # processes that the step starts would inherit.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda _number, _frame: None)
-    flows, broken = _load(sys.argv[3:])
+    flows, ready = _load(sys.argv[3:])
     with link.makefile("rwb") as stream:
+        _say(stream, ready)
         while header := stream.read(8):
             question = msgspec.msgpack.decode(stream.read(int.from_bytes(header, "big")), type=Question)
-            data = msgspec.msgpack.encode(broken or answer(flows, question))
-            stream.write(len(data).to_bytes(8, "big") + data)
-            stream.flush()
+            _say(stream, answer(flows, question))
 
 
 def answer(flows: dict[str, Flow[..., object]], question: Question) -> Answer:
@@ -57,10 +57,16 @@ def answer(flows: dict[str, Flow[..., object]], question: Question) -> Answer:
         return _failed(error, retry=calling and isinstance(error, code.options.retry_on))
 
 
-def _load(modules: Sequence[str]) -> tuple[dict[str, Flow[..., object]], Answer | None]:
-    """Import the flows; when that fails, the answer that each question gets."""
+def _say(stream: io.BufferedRWPair, answered: Answer) -> None:
+    data = msgspec.msgpack.encode(answered)
+    stream.write(len(data).to_bytes(8, "big") + data)
+    stream.flush()
+
+
+def _load(modules: Sequence[str]) -> tuple[dict[str, Flow[..., object]], Answer]:
+    """Import the flows, and say whether that went well."""
     try:
-        return {flow.name: flow for module in modules for flow in load_flows(module)}, None
+        return {flow.name: flow for module in modules for flow in load_flows(module)}, Answer(b"ready")
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the user's module runs
         return {}, _failed(error, retry=False)
 
@@ -75,7 +81,3 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,12 +11,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
 from omniq_flow.errors import StepCrashed, StepError, StepTimeout
+
+START_S = 60.0
 
 
 class RemoteError(StepError):
@@ -68,7 +71,7 @@ class Processes:
             raise StepTimeout(f"the attempt took longer than its timeout of {timeout:g} s; its process was killed") from error
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             code = await self._end(child)
-            raise StepCrashed(f"the step's process died: {_death(code)}") from error
+            raise StepCrashed(f"the step's process died: {_death(code)} in mid-step") from error
         except BaseException:
             await self._end(child)
             raise
@@ -89,6 +92,20 @@ class Processes:
             await self._end(child)
         child = await _Child.start(self._modules)
         self._all.add(child)
+        try:
+            async with asyncio.timeout(START_S):
+                await child.ready()
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+            code = await self._end(child)
+            why = (
+                f"did not import its modules within {START_S:g} s"
+                if isinstance(error, TimeoutError)
+                else f"died at its start: {_death(code)}"
+            )
+            raise StepCrashed(f"the step's process {why}") from error
+        except BaseException:
+            await self._end(child)
+            raise
         return child
 
     async def _end(self, child: _Child) -> int:
@@ -110,8 +127,8 @@ class _Child:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "omniq_flow.worker.child",
+                "-c",
+                "from omniq_flow.worker.child import main; main()",
                 str(theirs.fileno()),
                 str(os.getpid()),
                 *modules,
@@ -127,6 +144,12 @@ class _Child:
         reader, writer = await asyncio.open_connection(sock=ours)
         return cls(process, reader, writer)
 
+    async def ready(self) -> None:
+        """Wait until the child has imported its flows: that is no part of an attempt's time. Raises RemoteError when it cannot."""
+        answer = await self._first(self._answer())
+        if answer.result is None:
+            raise RemoteError(answer)
+
     @property
     def alive(self) -> bool:
         return not (self._death.done() or self._reader.at_eof())
@@ -135,9 +158,12 @@ class _Child:
         """Send a question and return the answer; raises IncompleteReadError or ConnectionError when the child dies meanwhile."""
         data = msgspec.msgpack.encode(question)
         self._writer.write(len(data).to_bytes(8, "big") + data)
-        answer = asyncio.ensure_future(self._answer())
+        return await self._first(self._answer())
+
+    async def _first(self, answering: Coroutine[Any, Any, Answer]) -> Answer:
+        """Return the answer, or raise ConnectionResetError when the child dies: what the step started may hold the socket open."""
+        answer = asyncio.ensure_future(answering)
         try:
-            # Its death too: a process that the step started may hold the socket open.
             await asyncio.wait([answer, self._death], return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 raise ConnectionResetError
@@ -165,7 +191,7 @@ class _Child:
 
 def _death(code: int) -> str:
     if code >= 0:
-        return f"it exited with code {code} in mid-step"
+        return f"it exited with code {code}"
     try:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:

@@ -14,6 +14,7 @@ from omniq_flow.queue.results import ReserveJob, ReservePaused
 from omniq_flow.queue.translation import passes, typed_errors
 from omniq_flow.runtime.delivery import RunHead, deliver_due
 from omniq_flow.runtime.operations import Attempt, Begun, DueEntry, Recorded, begin, record, view
+from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.starting import list_ended, stage_lists
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
@@ -125,6 +126,7 @@ class SlotTurns:
         acks = [_give_back(Returned(queue, lease.job_id, "ALIEN", ""), lease, turned) for lease in leases if not _may_be_ours(lease)]
         plans = self._served.plans
         begun = await self._client.run_many([begin(attempt, plans) for _, attempt in ours], return_errors=True)
+        over = {attempt.run for (_, attempt), reply in zip(ours, begun, strict=True) if isinstance(reply, Begun) and reply.word == "OVER"}
         for (lease, attempt), reply in zip(ours, begun, strict=True):
             try:
                 if ack := await self._begun(queue, lease, attempt, reply, turned):
@@ -132,6 +134,15 @@ class SlotTurns:
             except (SetupError, RunError) as error:
                 log.warning("%s: its lease runs out: %s", lease.job_id, error)
         await self._let_go(acks)
+        for run_id in over:
+            await self._revive(run_id)
+
+    async def _revive(self, run_id: str) -> None:
+        """Issue the jobs of a run that was over when its job began and was retried before the job was acked: the retry saw it leased."""
+        raw = await self._client.run(view(run_id))
+        if raw.meta.get("status") == "running" and raw.meta["plan"] in self._served.plans:
+            head = RunHead(run_id, raw.meta["flow"], raw.meta["plan"])
+            await ahold(self._client, reissue(head, self._served.shapes(head.plan, raw.meta["queue"])))
 
     async def _begun(
         self, queue: str, lease: ReserveJob, attempt: Attempt, reply: Begun | OmniqError, turned: Turned
