@@ -40,7 +40,7 @@ def worker(url: str) -> Iterator[None]:
 
 def used_memory(session: Session) -> int:
     """Return the bytes that the server's data takes."""
-    return int(session.client.redis.info("memory")["used_memory"])  # type: ignore[index]
+    return int(session.client.redis.info("memory")["used_memory"])
 
 
 def fan_in(children: int) -> str:
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--url", help="measure on this server instead; its database should be empty")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = None if options.url else EmbeddedServer(Path(folder))
+        server = EmbeddedServer(Path(folder))
         session = connect(options.url or server.url)
         with worker(session.url):
             one.start(0).result(timeout=60)
@@ -101,8 +101,7 @@ def main() -> None:
             print(finished_run_bytes(session, 2000))
         print(waiting_child_bytes(session))
         session.close()
-        if server is not None:
-            server.close()
+        server.close()
 
 
 if __name__ == "__main__":
