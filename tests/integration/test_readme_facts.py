@@ -9,11 +9,7 @@ from pathlib import Path
 from documented import ROOT
 
 from omniq_flow.authoring.options import FlowOptions, StepOptions
-from omniq_flow.cli.main import COMMANDS
-from omniq_flow.cli.objects import node_object, run_object
 from omniq_flow.queue.operations import PublishOptions
-from omniq_flow.runtime.failure import Failure
-from omniq_flow.runtime.state import Head, NodeState
 from omniq_flow.worker import duty as duties
 from omniq_flow.worker.worker import WorkerOptions
 
@@ -85,22 +81,9 @@ def test_every_option_of_a_worker_is_told() -> None:
     assert told == {field.name for field in dataclasses.fields(WorkerOptions)} - {"modules"}
 
 
-def test_every_command_is_told() -> None:
-    table = section(document("docs/cli.md"), "| command | does |", "<!-- file")
-    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(COMMANDS)
-
-
-def test_every_field_that_the_command_line_prints_is_told() -> None:
-    text = document("docs/cli.md")
-    head = Head("r", "f", "p", "running", "q", "", 0, 0, None, None)
-    state = NodeState(1, "n", "s", "failed", 1, 0, None, None, 1, None, None, Failure("s", "E", "m"), None)
-    node = node_object(state, 0)
-    assert first_column(section(text, "| field of a run", "`show` adds")) == run_object(head, 0).keys()
-    assert first_column(section(text, "| field of a node", "| `error`")) == node.keys() - {"error"}
-    assert set(re.findall(r"`(\w+)`", text[text.index("the latest failure:") :])) == node["error"].keys()
-
-
 def test_every_test_that_a_guarantee_names_is_there() -> None:
-    for path, name in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", document("docs/guarantees.md")):
-        assert (ROOT / path).exists(), path
-        assert not name or f"def {name}(" in document(path), f"{path} has no {name}"
+    told = re.split(r"`(tests/[\w/]+\.py)`", document("docs/guarantees.md"))[1:]
+    named = [(path, name) for path, text in zip(told[::2], told[1::2], strict=True) for name in re.findall(r"`(test_\w+)`", text)]
+    assert len(named) > len(told) / 2
+    for path, name in named:
+        assert f"def {name}(" in document(path), f"{path} has no {name}"
