@@ -21,7 +21,8 @@ class Leases(Duty):
     def __init__(self, client: AsyncOmniqClient, running: Callable[[], Sequence[Claimed]], lease_ms: int) -> None:
         super().__init__()
         self._client, self._running, self._lease_ms = client, running, lease_ms
-        self._known_lost: set[str] = set()
+        self._lost: set[str] = set()
+        self._told: set[str] = set()
 
     async def round(self) -> float:
         """Renew all leases that are held."""
@@ -32,7 +33,9 @@ class Leases(Duty):
         for queue, leases in held.items():
             for at in range(0, len(leases), 1000):
                 lost.update(await self._client.heartbeat_many(queue=queue, leases=leases[at : at + 1000], lease_ms=self._lease_ms))
-        for job in lost - self._known_lost:
+        # Lost twice running: the first time it may just have been acked, by a turn whose reply is still on its way.
+        surely = lost & self._lost
+        for job in surely - self._told:
             log.warning("%s: its lease ran out while it was running here; another worker takes it over", job)
-        self._known_lost = lost
+        self._lost, self._told = lost, surely
         return self._lease_ms / 3000
