@@ -60,7 +60,12 @@ why = string.gsub(why, 'R:', '{run}:')
 redis.call('HSET', R .. ':meta', 'status', 'failed', 'ended_ms', digits(now), 'updated_ms', digits(now), 'damaged', why)
 redis.call('PUBLISH', R .. ':ended', 'failed')
 local names = {'meta', 'nodes', 'out', 'tries', 'fails', 'due', 'keys'}
-for _, n in ipairs(order) do names[#names + 1] = 'out:' .. n end
+for _, n in ipairs(order) do
+  names[#names + 1] = 'out:' .. n
+  names[#names + 1] = 'list:' .. n
+  local inputs = redis.pcall('HGET', R .. ':nodes', n .. ':inputs')
+  for source in string.gmatch(type(inputs) == 'string' and inputs or '', '%a(%S+)') do names[#names + 1] = 'list:' .. source end
+end
 if is('keys', 'set') then
   for _, name in ipairs(redis.call('SMEMBERS', R .. ':keys')) do names[#names + 1] = name end
 end

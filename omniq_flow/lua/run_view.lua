@@ -8,12 +8,14 @@
 -- KEYS[1]  {run:<id>}:meta
 -- keys     R:meta R:nodes R:tries R:fails (hash)
 -- ARGV     now
--- replies  {now, meta, nodes, tries, fails}, all but now flat {field, value...}; {} when the run is gone
+-- replies  {now, meta, nodes, tries, fails}, all but now flat {field, value...}, empty for what is damaged; {} when the run is gone
 -- repeat   read only
 -- cost     4 commands; grows with the attempts in flight (a window at most) and the failures
 local R = anchor(KEYS[1])
 local meta = redis.call('HGETALL', R .. ':meta')
 if #meta == 0 then return {} end
-return {
-  digits(clock(ARGV[1])), meta, redis.call('HGETALL', R .. ':nodes'), redis.call('HGETALL', R .. ':tries'), redis.call('HGETALL', R .. ':fails'),
-}
+local function all(name)
+  local found = redis.pcall('HGETALL', R .. ':' .. name)
+  return found['err'] and {} or found
+end
+return {digits(clock(ARGV[1])), meta, all('nodes'), all('tries'), all('fails')}

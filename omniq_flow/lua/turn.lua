@@ -19,7 +19,7 @@
 --- A worker's turn on one server: finish a batch of jobs and claim the next ones.
 -- For each finish record, enqueue, confirm and ack; for each claim reserve, begin and inputs: the transitions of a run, made of the same
 -- parts as the scripts that go slot by slot. All runs are written before anything of theirs is enqueued, and all is enqueued before a job is
--- acked: a damaged key of a queue, which ends the script, leaves whole runs behind and jobs that come again. A damaged run breaks alone.
+-- acked. A run or a queue with a damaged key (of a wrong kind) breaks alone: what cannot be enqueued is noted as due.
 --
 -- KEYS[1]  {queue}:meta of any queue of the server
 -- keys     of every run and queue named: those of run_record, run_begin, enqueue, reserve, ack_success, ack_fail; {runs:<shard>}:live, :ended (zset)
@@ -28,7 +28,7 @@
 --              without finish: ack only; again: to the delayed lane instead
 --            shapes = {shapes...}, queues = {queue...} that the worker serves, claim = whether to claim from them or repeat what a lost
 --              reply claimed, room = how many at most, lease_ms, plans = {[fingerprint] = true}
--- replies  {finished, jobs, returned, owed, next_due}
+-- replies  {finished, jobs, returned, owed, damaged, next_due}
 --            finished = {{"RECORDED" | "ALREADY" | "STALE" | "UNSTAGED" | "GONE" | "ACKED" | "BROKEN", due | {why}}...} in the order sent;
 --              due = flat {field, to...} that waits to be enqueued by the caller, who then confirms it and acks the job; a job with due, and one
 --              that is STALE, UNSTAGED or BROKEN, stays leased
@@ -36,6 +36,7 @@
 --            returned = {{queue, job, "ALIEN" | "PLAN" | "BROKEN", plan | why}...} given back for a while: no job of a run, one of a plan that is
 --              not served here, or one of a damaged run
 --            owed = {{queue, job, token, plan, run's queue, due}...} done before, by a worker that died before what is due was enqueued
+--            damaged = {{queue, why}...} queues that could not be worked on
 --            next_due = milliseconds until the earliest delayed job of the queues is due, "-1" for none
 -- repeat   ALREADY or ACKED for what was finished, the same jobs (those that are still leased), room or not; a turn older than the last one
 --          in which the client claimed from a queue claims nothing there
@@ -50,9 +51,20 @@ local function tally_of(Q)
   return tallies[Q]
 end
 
+--- Do a part of the work on a queue; a damaged one is left alone from then on.
+local damaged, broken_queues = {}, {}
+local function on_queue(queue, part)
+  if broken_queues[queue] then return false end
+  local fine, why = pcall(part)
+  if fine then return true end
+  broken_queues[queue] = true
+  damaged[#damaged + 1] = {queue, type(why) == 'table' and why.err or tostring(why)}
+  return false
+end
+
 local finished, deliveries = {}, {}
 
-local function record_one(f)
+local function record_one(k, f)
   if not f.finish then return {'ACKED', {}} end
   local shapes, ready, waits = message.shapes[f.shapes], {}, false
   local word, more = desk.with(f.run, function(run)
@@ -68,25 +80,38 @@ local function record_one(f)
     return recorded, (waits or recorded == 'ALREADY') and redis.call('HGETALL', run.R .. ':due') or {}
   end)
   if word == 'BROKEN' then return {word, {more}} end
-  for _, d in ipairs(ready) do deliveries[#deliveries + 1] = d end
+  deliveries[k] = ready
   return {word, more or {}}
+end
+
+local function deliver_one(k, f)
+  local why = desk.broken(f.run)
+  if why then finished[k] = {'BROKEN', {why}} end
+  for _, d in ipairs(not why and deliveries[k] or {}) do
+    if not on_queue(d[5].queue, function() run_jobs(d[1], d[2], d[3], d[4], d[5], now, d[6], tallies) end) then
+      desk.with(f.run, function(run) run_due(run, d[2], d[3], d[4]) end)
+      finished[k][2] = redis.call('HGETALL', '{run:' .. f.run .. '}:due')
+    end
+  end
 end
 
 local function ack_one(f, word, due)
   if #due > 0 or word == 'STALE' or word == 'UNSTAGED' then return end
   local Q = '{' .. f.queue .. '}'
-  local refused, lease = lease_check(Q, f.job, f.token)
-  if refused then return end
-  if f.again and word ~= 'GONE' then
-    give_back(Q, lease, now, now + f.delay_ms, tally_of(Q))
-  else
-    complete_job(Q, lease, now, tally_of(Q))
-  end
+  on_queue(f.queue, function()
+    local refused, lease = lease_check(Q, f.job, f.token)
+    if refused then return end
+    if f.again and word ~= 'GONE' then
+      give_back(Q, lease, now, now + f.delay_ms, tally_of(Q))
+    else
+      complete_job(Q, lease, now, tally_of(Q))
+    end
+  end)
 end
 
-for k, f in ipairs(message.finishes) do finished[k] = record_one(f) end
+for k, f in ipairs(message.finishes) do finished[k] = record_one(k, f) end
 desk.close()
-for _, d in ipairs(deliveries) do run_jobs(d[1], d[2], d[3], d[4], d[5], now, d[6], tallies) end
+for k, f in ipairs(message.finishes) do deliver_one(k, f) end
 for k, f in ipairs(message.finishes) do ack_one(f, finished[k][1], finished[k][2]) end
 
 local sent, jobs, returned, owed = {bytes = 0}, {}, {}, {}
@@ -156,19 +181,23 @@ end
 if message.claim then
   local fresh = {}
   for _, queue in ipairs(message.queues) do
-    local known, claims = replay_get('{' .. queue .. '}', client, seq)
-    if known == 'NEW' then fresh[#fresh + 1] = queue end
-    if known == 'SAME' then repeat_claims(queue, claims) end
+    on_queue(queue, function()
+      local known, claims = replay_get('{' .. queue .. '}', client, seq)
+      if known == 'NEW' then fresh[#fresh + 1] = queue end
+      if known == 'SAME' then repeat_claims(queue, claims) end
+    end)
   end
-  for _, queue in ipairs(fresh) do claim(queue) end
+  for _, queue in ipairs(fresh) do on_queue(queue, function() claim(queue) end) end
 end
 desk.close()
 
 local next_due = -1
 for _, queue in ipairs(message.queues) do
-  local first = redis.call('ZRANGE', '{' .. queue .. '}:delayed', 0, 0, 'WITHSCORES')[2]
-  local rest = first and math.max(0, tonumber(first) - now)
-  if rest and (next_due < 0 or rest < next_due) then next_due = rest end
+  on_queue(queue, function()
+    local first = redis.call('ZRANGE', '{' .. queue .. '}:delayed', 0, 0, 'WITHSCORES')[2]
+    local rest = first and math.max(0, tonumber(first) - now)
+    if rest and (next_due < 0 or rest < next_due) then next_due = rest end
+  end)
 end
-for Q, tally in pairs(tallies) do flush_stats(Q, tally, now) end
-return {finished, jobs, returned, owed, digits(next_due)}
+for Q, tally in pairs(tallies) do on_queue(string.sub(Q, 2, -2), function() flush_stats(Q, tally, now) end) end
+return {finished, jobs, returned, owed, damaged, digits(next_due)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from omniq_flow.compiler.compiled import CompiledFlow
 from omniq_flow.runtime.flow import Flow
@@ -12,7 +13,7 @@ from omniq_flow.runtime.shapes import DEFAULT_QUEUE, Shapes
 class Served:
     """Compiled flows by fingerprint, and their shapes for each default queue that a run may have been started with."""
 
-    def __init__(self, flows: Iterable[Flow[..., object]], lease_ms: int) -> None:
+    def __init__(self, flows: Iterable[Flow[..., Any]], lease_ms: int) -> None:
         self._lease_ms = lease_ms
         self._flows = {flow.compiled.fingerprint: flow for flow in flows}
         self._shapes: dict[tuple[str, str], Shapes] = {}
@@ -23,7 +24,7 @@ class Served:
         return tuple(self._flows)
 
     @property
-    def flows(self) -> tuple[Flow[..., object], ...]:
+    def flows(self) -> tuple[Flow[..., Any], ...]:
         """The flows, each once."""
         return tuple(self._flows.values())
 

@@ -75,6 +75,7 @@ class _Reply(NamedTuple):
     jobs: list[Claimed]
     returned: list[Returned]
     owed: list[tuple[Claimed, tuple[DueEntry, ...]]]
+    damaged: list[tuple[str, str]]
     rest_ms: int
 
 
@@ -111,6 +112,8 @@ class OneServerTurns:
             await self._settle(job, outcome, turned)
         for claimed, due in reply.owed:
             await self._pay(Finished(claimed, None), due, turned)
+        for queue, why in reply.damaged:
+            log.error("queue %s cannot be worked on, its data on the server is damaged: %s", queue, why)
         for one in reply.returned:
             if one.why == "BROKEN":
                 await self._isolate(read_attempt(one.job, "").run, one.detail)
@@ -190,13 +193,14 @@ class OneServerTurns:
 
 
 def _read(reply: Any) -> _Reply:
-    finished, jobs, returned, owed, rest_ms = reply
+    finished, jobs, returned, owed, damaged, rest_ms = reply
     shared: dict[str, Inputs] = {}
     return _Reply(
         finished=[_outcome(word.decode(), due) for word, due in finished],
         jobs=[_claimed(shared, job[:5], job[5:8], job[8], job[9]) for job in jobs],
         returned=[Returned(*(part.decode("utf-8", "replace") for part in one)) for one in returned],
         owed=[(_claimed(shared, job[:5], (0, 0, 0), (), None), due_entries(job[5])) for job in owed],
+        damaged=[(queue.decode(), why.decode("utf-8", "replace")) for queue, why in damaged],
         rest_ms=int(rest_ms),
     )
 

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from omniq_flow.errors import SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
@@ -71,7 +72,7 @@ class WorkerOptions:
 class Worker:
     """Serves flows on the running loop until it is stopped."""
 
-    def __init__(self, session: Session, flows: Iterable[Flow[..., object]], options: WorkerOptions) -> None:
+    def __init__(self, session: Session, flows: Iterable[Flow[..., Any]], options: WorkerOptions) -> None:
         lease_ms = round(options.lease * 1000)
         self.options = options
         self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"

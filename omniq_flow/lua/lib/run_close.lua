@@ -6,7 +6,9 @@
 -- keys:    R:meta, R:nodes (hash); R:keys (set) and the keys that it names when the run has ended
 -- cost:    at most 2 commands for a live run; one more for each key of an ended one
 local function run_close(run, now)
-  local fields = {}
+  local fields, ending = {}, {}
+  -- Read first: a damaged set must not be noticed between the writes.
+  if run.status ~= 'running' then ending = redis.call('SMEMBERS', run.R .. ':keys') end
   for n, node in pairs(run.nodes) do
     for field in pairs(node.changed) do
       fields[#fields + 1] = n .. ':' .. field
@@ -33,7 +35,7 @@ local function run_close(run, now)
     for _, name in ipairs({'meta', 'nodes', 'out', 'tries', 'fails', 'due', 'keys'}) do
       redis.call('PEXPIRE', run.R .. ':' .. name, rest, 'NX')
     end
-    for _, name in ipairs(redis.call('SMEMBERS', run.R .. ':keys')) do
+    for _, name in ipairs(ending) do
       redis.call('PEXPIRE', run.R .. ':' .. name, rest, 'NX')
     end
   end

@@ -5,8 +5,8 @@
 --- The runs that one script works on: each is read once, changed in memory, and written once.
 -- `with(id, part)` calls part(run) and returns what it returns: a word, and anything. It returns 'GONE' when the run is not there, and
 -- 'BROKEN', why when one of the run's keys is of a wrong kind or holds what no script of ours wrote: from then on nothing more of that run is
--- touched, and the runs beside it go on. This is the one place that catches an error between writes: the run it leaves half written was
--- damaged before, and the caller condemns it (run_condemn).
+-- touched, and the runs beside it go on. An error between writes is caught here, since the run that it leaves half written was damaged
+-- before; the caller condemns it (run_condemn). `broken(id)` tells why, or nil.
 -- `close()` writes the runs that changed and moves those that ended to the index of ended ones; one server only.
 --
 -- keys:    R:meta (hash), and those of run_close and run_leave
@@ -27,6 +27,10 @@ local function run_desk(now)
       if not runs[id] then return 'GONE' end
       return part(runs[id])
     end)
+  end
+
+  function desk.broken(id)
+    return broken[id]
   end
 
   function desk.close()

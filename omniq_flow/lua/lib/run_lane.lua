@@ -10,7 +10,7 @@
 -- those is not overdue.
 --
 -- keys:    Q:job:<id> (hash), Q:wait Q:g:<gid>:wait (list), Q:active Q:delayed Q:groups:ready Q:idx:* (zset)
--- cost:    2-3 commands for a job that is where it should be; a search through up to 10,000 ids where groups or lost keys leave doubt
+-- cost:    2-5 commands for a job that is where it should be; a search through up to 10,000 ids where groups or lost keys leave doubt
 local function run_lane(Q, id, now, tally)
   local LOOKED = 10000
   local job = redis.call('HMGET', Q .. ':job:' .. id, 'state', 'gid', 'due_ms', 'lock_until_ms')
@@ -38,8 +38,8 @@ local function run_lane(Q, id, now, tally)
     group_settle(Q, gid, now, tally, 0)
     return true
   end
-  local waiting = redis.call('LLEN', Q .. ':wait')
-  if redis.call('EXISTS', Q .. ':has_groups') == 0 and waiting == redis.call('ZCARD', Q .. ':idx:wait') then return false end
+  local waiting, ungrouped = redis.call('LLEN', Q .. ':wait'), redis.call('EXISTS', Q .. ':has_groups') == 0
+  if ungrouped and waiting == redis.call('ZCARD', Q .. ':idx:wait') and redis.call('ZSCORE', Q .. ':idx:wait', id) then return false end
   if redis.call('LPOS', Q .. ':wait', id, 'MAXLEN', LOOKED) or waiting > LOOKED then return false end
   enter_ready(Q, id, nil, now, false, tally)
   return true

@@ -1,0 +1,55 @@
+"""Flows for workers in processes of their own: their steps tell tests what they did in a file, and wait for files to appear."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from process_flows import note
+
+from omniq_flow import flow, step
+
+
+@step
+def waits_for(notes: str, gate: str) -> str:
+    note(notes, f"begins {os.getpid()}")
+    while not Path(gate).exists():
+        time.sleep(0.005)
+    note(notes, f"ends {os.getpid()}")
+    return f"by {os.getpid()}"
+
+
+@step
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@flow
+def gated(notes: str, gate: str) -> str:
+    return shout(waits_for(notes, gate))
+
+
+@flow
+def many_gated(notes: str, gates: list[str]) -> list[str]:
+    return waits_at.map(gates, notes)
+
+
+@step
+def waits_at(gate: str, notes: str) -> str:
+    return waits_for(notes, gate)
+
+
+@step(crashes=1)
+def kills_its_worker(notes: str) -> None:
+    note(notes, os.getpid())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@flow
+def poison(notes: str) -> None:
+    kills_its_worker(notes)
+
+
+FLOWS = (gated, many_gated, poison)
