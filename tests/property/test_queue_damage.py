@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -46,10 +47,19 @@ class DamagedQueue:
         )
 
     def reserve(self, count: int) -> None:
+        held = {lease.job_id for lease in self.leases if self.field(lease.job_id, "lease_token") == lease.lease_token}
         found = self.omniq.reserve_many(queue="q", count=count, now_ms_override=self.now)
         assert isinstance(found, list)
+        names = {lease.job_id for lease in found}
+        assert len(names) == len(found), "a job was handed out twice"
+        assert not held & names, "a leased job was handed out"
+        assert [self.field(lease.job_id, "gid") or "" for lease in found] == [lease.gid for lease in found]
         self.leases += found
         self.check_limits()
+
+    def field(self, job_id: str, name: str) -> str | None:
+        value = self.client.hget(f"{{q}}:job:{job_id}", name)
+        return value.decode() if isinstance(value, bytes) else None
 
     def finish(self, pick: int, how: str) -> None:
         if self.leases:
@@ -87,6 +97,7 @@ class DamagedQueue:
             assert sum(job == [b"active", gid.encode()] for job in jobs) <= limit, f"group {gid} overruns its limit"
 
 
+@pytest.mark.timeout(600)  # when it fails, Hypothesis takes its time to find the smallest story
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(actions, min_size=5, max_size=40))
 def test_a_damaged_queue_serves_what_is_left(redis_client: redis.Redis, actions: list[tuple[Any, ...]]) -> None:

@@ -161,6 +161,16 @@ def test_a_group_that_states_more_leases_than_there_are_is_counted_when_it_is_us
     assert job.job_id == "a"
 
 
+def test_only_leases_of_leased_jobs_are_counted(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("a", "wait", gid="g")
+    redis_client.zadd("{q}:active", {"a": 90_000})
+    seed.group("g", inflight=2, limit=2)
+    omniq.publish(queue="q", payload={}, gid="g", now_ms_override=50_000)
+    space = keyspace(redis_client)
+    assert "{q}:g:g:inflight" not in space
+    assert space["{q}:groups:ready"] == {"g": 50_000}
+
+
 def test_a_stale_lease_on_a_job_that_waits_is_dropped_without_touching_the_job(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
     seed.job("a", "wait")
     redis_client.zadd("{q}:active", {"a": 1})
