@@ -1,49 +1,49 @@
 """Every error that omniq_flow raises on purpose, as one tree.
 
-    OmniqError
-    ├── SetupError                 the server, the connection or the installation is not fit for use
-    │   ├── BadUrl                 the URL cannot be read
-    │   ├── ServerUnreachable      nobody answers, or the connection was lost and stayed lost
-    │   ├── AuthenticationFailed   the server refuses the user or the password
-    │   ├── ServerTooOld           older than Redis 7.0 or Valkey 7.2
-    │   ├── UnsafeEviction         the eviction policy could drop queue keys
-    │   ├── ServerRefused          the server answered with an error (out of memory, read only, ...)
-    │   ├── EmbeddedServerError    the embedded server cannot be started here
-    │   └── MissingExtra           an optional package is not installed (also an ImportError)
-    ├── InputError                 refused at the border, nothing was changed
-    │   ├── InvalidName            queue, flow and step names
-    │   ├── InvalidId              gids, job ids, run keys, completion keys
-    │   ├── OutOfRange             a number that is negative, absurd or of the wrong kind
-    │   ├── UnknownLane
-    │   ├── BatchTooLarge
-    │   ├── NotStructured          a payload that is no dict, list, dataclass or model (also a TypeError)
-    │   ├── NotSerialisable        a value that JSON cannot carry, or of another type than declared
-    │   └── TooLarge               a value over the size limit
-    ├── QueueError                 the server refused an operation; the keyspace is as before
-    │   ├── JobNotFound            NO_JOB
-    │   ├── JobActive              ACTIVE: a leased job cannot be removed
-    │   ├── JobNotActive           NOT_ACTIVE: no lease is held on the job
-    │   ├── JobNotFailed           NOT_FAILED
-    │   ├── LaneMismatch           LANE_MISMATCH: the job is in another lane
-    │   ├── NotInLane              NOT_IN_LANE
-    │   ├── TokenRequired          TOKEN_REQUIRED
-    │   ├── TokenMismatch          TOKEN_MISMATCH: the lease passed to somebody else
-    │   ├── CounterExists          ALREADY_INIT
-    │   └── CounterNotFound        NO_COUNTER
-    ├── DefinitionError            a step or a flow is written in a way that cannot work
-    │   ├── TraceError             if, for, len, ==, ... on a reference while tracing
-    │   ├── ArgumentError          a missing, unknown or surplus argument
-    │   ├── TypeMismatch           what one step yields is not what the next one takes
-    │   └── ForeignReference       a reference that belongs to another flow
-    ├── RunError
-    │   ├── RunNotFound
-    │   ├── KeyConflict            the key names a run that was started with other arguments
-    │   ├── RunFailed              a step failed for good; shows step, arguments and remote traceback
-    │   ├── RunCancelled
-    │   └── ResultTimeout          the run did not end in time (also a TimeoutError); it goes on
-    └── StepError                  raised for or inside a step
-        ├── StepTimeout            the attempt outlived its timeout
-        └── StepCrashed            the worker died too often under this step
+OmniqError
+├── SetupError                 the server, the connection or the installation is not fit for use
+│   ├── BadUrl                 the URL cannot be read
+│   ├── ServerUnreachable      nobody answers, or the connection was lost and stayed lost
+│   ├── AuthenticationFailed   the server refuses the user or the password
+│   ├── ServerTooOld           older than Redis 7.0 or Valkey 7.2
+│   ├── UnsafeEviction         the eviction policy could drop queue keys
+│   ├── ServerRefused          the server answered with an error (out of memory, read only, ...)
+│   ├── EmbeddedServerError    the embedded server cannot be started here
+│   └── MissingExtra           an optional package is not installed (also an ImportError)
+├── InputError                 refused at the border, nothing was changed
+│   ├── InvalidName            queue, flow and step names
+│   ├── InvalidId              gids, job ids, run keys, completion keys
+│   ├── OutOfRange             a number that is negative, absurd or of the wrong kind
+│   ├── UnknownLane
+│   ├── BatchTooLarge
+│   ├── NotStructured          a payload that is no dict, list, dataclass or model (also a TypeError)
+│   ├── NotSerialisable        a value that JSON cannot carry, or of another type than declared
+│   └── TooLarge               a value over the size limit
+├── QueueError                 the server refused an operation; the keyspace is as before
+│   ├── JobNotFound            NO_JOB
+│   ├── JobActive              ACTIVE: a leased job cannot be removed
+│   ├── JobNotActive           NOT_ACTIVE: no lease is held on the job
+│   ├── JobNotFailed           NOT_FAILED
+│   ├── LaneMismatch           LANE_MISMATCH: the job is in another lane
+│   ├── NotInLane              NOT_IN_LANE
+│   ├── TokenRequired          TOKEN_REQUIRED
+│   ├── TokenMismatch          TOKEN_MISMATCH: the lease passed to somebody else
+│   ├── CounterExists          ALREADY_INIT
+│   └── CounterNotFound        NO_COUNTER
+├── DefinitionError            a step or a flow is written in a way that cannot work
+│   ├── TraceError             if, for, len, ==, ... on a reference while tracing
+│   ├── ArgumentError          a missing, unknown or surplus argument
+│   ├── TypeMismatch           what one step yields is not what the next one takes
+│   └── ForeignReference       a reference that belongs to another flow
+├── RunError
+│   ├── RunNotFound
+│   ├── KeyConflict            the key names a run that was started with other arguments
+│   ├── RunFailed              a step failed for good; shows step, arguments and remote traceback
+│   ├── RunCancelled
+│   └── ResultTimeout          the run did not end in time (also a TimeoutError); it goes on
+└── StepError                  raised for or inside a step
+    ├── StepTimeout            the attempt outlived its timeout
+    └── StepCrashed            the worker died too often under this step
 """
 
 from __future__ import annotations
