@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from omniq_flow.errors import ArgumentError, NotSerialisable
+from omniq_flow.render.wording import printable, shorten
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.wire.codec import Codec
+from omniq_flow.wire.values import decode
 
 
 def read_arguments(flow: Flow[..., Any], words: Iterable[str]) -> dict[str, Any]:
@@ -21,9 +23,9 @@ def read_arguments(flow: Flow[..., Any], words: Iterable[str]) -> dict[str, Any]
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise ArgumentError(f"{word!r} is no argument: write name=value; {_taken(flow)}")
+            raise ArgumentError(f"{shorten(printable(word))!r} is no argument: write name=value; {_taken(flow)}")
         if name not in flow.compiled.params:
-            raise ArgumentError(f"flow {flow.name} takes no argument {name!r}; {_taken(flow)}")
+            raise ArgumentError(f"flow {flow.name} takes no argument {shorten(printable(name))!r}; {_taken(flow)}")
         if name in given:
             raise ArgumentError(f"argument {name!r} is given twice; {_taken(flow)}")
         given[name] = text
@@ -35,7 +37,7 @@ def read_arguments(flow: Flow[..., Any], words: Iterable[str]) -> dict[str, Any]
 
 def _value(flow: Flow[..., Any], name: str, text: str) -> Any:
     codec: Codec[Any] = flow.compiled.params[name].codec
-    what = f"argument {name}={text}"
+    what = f"argument {name}={shorten(printable(text))}"
     if codec.hint is str:
         return text
     try:
@@ -50,8 +52,8 @@ def _value(flow: Flow[..., Any], name: str, text: str) -> Any:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        decode(text.encode("utf-8", "surrogateescape"))
+    except NotSerialisable:
         return False
     return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import sysconfig
 from pathlib import Path
 from typing import Any, Final
@@ -17,12 +18,14 @@ from rich.text import Text
 
 from omniq_flow import embedded
 from omniq_flow.cli.crew import Crew
+from omniq_flow.cli.objects import took_ms
 from omniq_flow.cli.progress import follow
 from omniq_flow.cli.server import chosen_session, given_url, url_option
 from omniq_flow.cli.terminal import err, out, say
 from omniq_flow.demo import library
 from omniq_flow.demo.continuing import begin_or_go_on
 from omniq_flow.demo.page import page
+from omniq_flow.render.wording import duration
 from omniq_flow.runtime.run import Run
 from omniq_flow.runtime.session import Session
 
@@ -36,9 +39,11 @@ MARGIN: Final = 2
 RULE_WIDTH: Final = 100
 
 
-@click.command(epilog="\b\nCtrl-C at any moment, or kill -9 whatever you like: the same command carries on with the same run.")
+@click.command(epilog="\b\nCtrl-C at any moment, or kill -9 what you like:\nthe same command carries on with the same run.")
 @click.option(
-    "--folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    "--folder",
+    metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     help="Survey the Python code in this folder instead.",
 )
 @url_option
@@ -72,16 +77,21 @@ def progress(run: Run[Any]) -> str:
 
 def _work(session: Session, run_id: str, url: str | None) -> None:
     arguments = [MODULE, "--queue", library.QUEUE, "--concurrency", str(CONCURRENCY), "--lease", str(LEASE_S), "--janitor", str(JANITOR_S)]
-    size = min(os.cpu_count() or 1, MOST_WORKERS)
+    size = min(_processors(), MOST_WORKERS)
     with Crew(arguments, size, given_url(url)) as crew:
         say(f"{size} worker{'s' if size > 1 else ''}: process{'es' if size > 1 else ''} {' and '.join(map(str, crew.pids))}", "dim")
         err().print()
         follow(session, run_id, queues=lambda _head: (), command="", tick=crew.watch)
 
 
+def _processors() -> int:
+    """Return how many processors this process may use, which a container may hold below what the machine has."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def _print(run: Run[library.Report], report: RenderableType, url: str | None) -> None:
     console = out()
-    parts = {"": report, "the run": run.graph(), "what to try next": _next_steps(run.id, url)}
+    parts = {"": report, f"the run, {duration(took_ms(run.head(), 0))}": run.graph(), "what to try next": _next_steps(run.id, url)}
     for heading, part in parts.items():
         if heading:
             console.print(Rule(heading, style="dim", align="left"), width=min(console.width, RULE_WIDTH))
@@ -97,6 +107,6 @@ def _next_steps(run_id: str, url: str | None) -> Table:
     table.add_row(f"omniq-flow show {run_id}{where}", "states, attempts, durations")
     table.add_row(f"omniq-flow graph {run_id}{where} -o run.svg", "the picture (needs omniq-flow[viz])")
     table.add_row(f"omniq-flow runs{where}", "all runs")
-    table.add_row(f"omniq-flow demo{where}", "once more: press Ctrl-C, or kill -9 a worker, and see it carry on")
+    table.add_row(f"omniq-flow demo{where}", "again; press Ctrl-C, or kill -9 a worker")
     table.add_row(library.__file__, "the flow's source")
     return table

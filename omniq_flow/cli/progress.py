@@ -205,6 +205,12 @@ def _bar(state: NodeState) -> RenderableType:
     else:
         total, done = 1, 1 if state.state in {"succeeded", "failed"} else 0
     return ProgressBar(
-        total=total, completed=done or 0, width=BAR_WIDTH, style="dim", complete_style=style, finished_style=style,
-        pulse=state.state == "running" and state.total is None, pulse_style=style,
+        total=total,
+        completed=done or 0,
+        width=BAR_WIDTH,
+        style="dim",
+        complete_style=style,
+        finished_style=style,
+        pulse=state.state == "running" and state.total is None,
+        pulse_style=style,
     )

@@ -30,7 +30,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 run_argument = click.argument("run", metavar="RUN")
 
 
-@click.command(epilog='\b\nWith --json: {"runs": [...]}, each as `show --json` has it, without nodes.')
+@click.command(epilog='\b\nWith --json: {"runs": [...]}, each as `show --json` has it, but for its nodes.')
 @click.option("--limit", metavar="N", type=click.IntRange(1, MOST_RUNS), default=20, show_default=True, help="How many at most.")
 @json_option
 @url_option
@@ -54,7 +54,11 @@ def runs(*, limit: int, as_json: bool, url: str | None) -> None:
     out().print(table)
 
 
-@click.command(epilog="\b\nWith --json: the run as an object, with its nodes; see docs/cli.md. With --watch, exit code 1 when it failed.")
+@click.command(
+    epilog="""\b
+With --json: the run as an object, with its nodes (docs/cli.md).
+With --watch: exit code 1 when it failed or was cancelled."""
+)
 @run_argument
 @click.option("--watch", is_flag=True, help="Follow the run to its end first.")
 @json_option

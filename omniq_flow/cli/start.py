@@ -41,9 +41,7 @@ any other. Prints the id of the run, or with --wait its result as JSON."""
 @click.option("--wait", is_flag=True, help="Stay until the run has ended, with its progress, and print its result.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as a JSON object, with --wait including result and error.")
 @url_option
-def start(
-    *, flow: str, arguments: tuple[str, ...], key: str | None, queue: str | None, wait: bool, as_json: bool, url: str | None
-) -> int:
+def start(*, flow: str, arguments: tuple[str, ...], key: str | None, queue: str | None, wait: bool, as_json: bool, url: str | None) -> int:
     """Start a run of a flow.
 
     MODULE:FLOW is a Python module and the name of a flow in it; a path to a file does too, and :FLOW can be left out where there

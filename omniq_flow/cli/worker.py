@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -66,17 +67,23 @@ Start as many workers as you like, anywhere."""
 @click.option("--until-stdin-closes", is_flag=True, hidden=True)
 @url_option
 def worker(
-    *, modules: tuple[str, ...], concurrency: int, queues: tuple[str, ...], lease: float, janitor: float, drain: float, burst: bool,
-    until_stdin_closes: bool, url: str | None,
+    *,
+    modules: tuple[str, ...],
+    concurrency: int,
+    queues: tuple[str, ...],
+    lease: float,
+    janitor: float,
+    drain: float,
+    burst: bool,
+    until_stdin_closes: bool,
+    url: str | None,
 ) -> int:
     """Run the steps of flows until stopped.
 
     MODULE is a Python module or a path to a file; without :FLOW all flows in it are served.
     """
     _log_to_terminal()
-    options = WorkerOptions(
-        concurrency=concurrency, queues=queues, lease=lease, janitor=janitor, drain=drain, burst=burst, modules=modules
-    )
+    options = WorkerOptions(concurrency=concurrency, queues=queues, lease=lease, janitor=janitor, drain=drain, burst=burst, modules=modules)
     flows = {id(flow): flow for module in modules for flow in load_flows(module)}
     return run_loop(_serve(chosen_session(url), list(flows.values()), options, until_stdin_closes=until_stdin_closes))
 
@@ -96,7 +103,7 @@ async def _serve(session: Session, flows: list[Flow[..., object]], options: Work
         serving = Worker(session, flows, options)
         stop = _Stop(serving)
         if until_stdin_closes:
-            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.when_closed)
+            threading.Thread(target=_await_end_of_stdin, args=(asyncio.get_running_loop(), serving.stop), daemon=True).start()
         with suppress(asyncio.CancelledError):
             await serving.run()
         return stop.code
@@ -128,11 +135,12 @@ class _Stop:
         if self._task:
             self._task.cancel()
 
-    def when_closed(self) -> None:
-        """Stop when nobody holds the other end of stdin any more."""
-        if not os.read(sys.stdin.fileno(), 1024):
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-            self._serving.stop()
+
+def _await_end_of_stdin(loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    with suppress(RuntimeError):  # the loop is closed: the worker has left by itself
+        loop.call_soon_threadsafe(then)
 
 
 def _log_to_terminal() -> None:

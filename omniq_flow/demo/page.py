@@ -22,7 +22,11 @@ def page(report: Report, title: str) -> RenderableType:
     total = report.sizes.total
     figures = Table.grid(padding=(0, 4, 0, 0))
     numbers = {
-        "packages": report.packages, "modules": total.modules, "lines": total.lines, "functions": total.functions, "classes": total.classes,
+        "packages": report.packages,
+        "modules": total.modules,
+        "lines": total.lines,
+        "functions": total.functions,
+        "classes": total.classes,
     }
     figures.add_row(*(Text(f"{number:,}", style=f"bold {ACCENT}") for number in numbers.values()))
     figures.add_row(*(Text(name, style="dim") for name in numbers))
@@ -51,11 +55,11 @@ def bar(number: int, most: int) -> str:
 
 
 def _nesting(report: Report) -> RenderableType:
-    lines = Text("Deepest nesting", style="dim")
+    lines = Text()
+    lines.append("Deepest nesting", "dim")
     for facts in report.sizes.deepest:
-        lines.append("\n")
-        lines.append(f"{facts.depth} blocks", f"bold {ACCENT}")
-        lines.append(f"  {facts.name}, line {facts.depth_line}", "default")
+        lines.append(f"\n{facts.depth} blocks", f"bold {ACCENT}")
+        lines.append(f"  {facts.name}, line {facts.depth_line}")
     return lines
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+# What is done about warnings is a matter of the whole process; and only one thread at a time can parse anyway.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def read_module(module: Module) -> Facts:
     source = Path(module.path).read_bytes()
     lines = source.count(b"\n")
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with _one_at_a_time, warnings.catch_warnings(action="ignore"):
             tree = ast.parse(source, module.path)
     except (SyntaxError, ValueError, RecursionError) as error:
         return Facts(module.name, module.package, lines, fault=f"{type(error).__name__}: {error}")
