@@ -41,6 +41,7 @@ class Examples:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             running = Running(process)
             try:
+                running.prints(": consuming")  # from here on it minds signals
                 yield running
                 process.send_signal(signal.SIGTERM)
                 printed, told = process.communicate(timeout=20)
@@ -60,14 +61,14 @@ class Running:
         self.lines: list[str] = []
         self._process = process
 
-    def prints(self, line: str) -> None:
-        """Wait until it has printed a line once more."""
+    def prints(self, end: str) -> None:
+        """Wait until it has printed one more line with this end."""
         assert self._process.stdout
         for printed in self._process.stdout:
             self.lines.append(printed.rstrip("\n"))
-            if self.lines[-1] == line:
+            if self.lines[-1].endswith(end):
                 return
-        pytest.fail(f"{line!r} is not printed, but {self.lines}; {self._process.stderr and self._process.stderr.read()}")
+        pytest.fail(f"{end!r} is not printed, but {self.lines}; {self._process.stderr and self._process.stderr.read()}")
 
 
 @pytest.fixture

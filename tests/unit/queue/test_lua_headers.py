@@ -63,6 +63,7 @@ MADE: dict[str, tuple[Operation[Any], dict[str, Any]]] = {
     "reap_expired": (ops.reap_expired("q", call=CALL, max_reap=2, now_ms=3), {"now": 3, "max": 2, "client": "CLIENT", "seq": 77}),
     "pause": (ops.pause("q"), {}),
     "resume": (ops.resume("q"), {}),
+    "is_paused": (ops.is_paused("q"), {}),
     "retry_failed": (ops.retry_failed("q", "ID", call=CALL, now_ms=2), {"id": "ID", "now": 2, "client": "CLIENT", "seq": 77}),
     "retry_failed_batch": (
         ops.retry_failed_batch("q", ["ID"], call=CALL, now_ms=2),
@@ -158,7 +159,7 @@ def test_every_script_of_the_queue_is_held_against_its_header() -> None:
         "enqueue", "reserve", "heartbeat", "ack_success", "ack_fail", "promote_delayed", "reap_expired", "pause", "resume", "remove_job",
         "remove_jobs_batch", "retry_failed", "retry_failed_batch", "child_init", "child_ack",
     }  # fmt: skip
-    assert contract | {"release", "renew"} == MADE.keys()
+    assert contract | {"release", "renew", "is_paused"} == MADE.keys()
 
 
 def outcome(decode: Callable[[Any], Any], reply: list[bytes]) -> Any:

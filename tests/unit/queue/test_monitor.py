@@ -262,6 +262,16 @@ async def test_the_async_one_shows_the_same(monitor: QueueMonitor, amonitor: Asy
     busy.client.flushdb()
 
 
-@pytest.mark.parametrize("path", sorted(path.name for path in lua_folder().iterdir() if path.name.startswith("monitor_")))
-def test_its_scripts_cannot_write(path: str) -> None:
-    assert (lua_folder() / path).read_text(encoding="utf-8").startswith("#!lua flags=no-writes\n")
+SCRIPTS = sorted(path.name for path in lua_folder().iterdir() if path.name.startswith("monitor_"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_its_scripts_cannot_write(name: str) -> None:
+    assert (lua_folder() / name).read_text(encoding="utf-8").startswith("#!lua flags=no-writes\n")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_its_scripts_say_what_they_take_and_answer(name: str) -> None:
+    comment = [line[3:] for line in (lua_folder() / name).read_text(encoding="utf-8").splitlines() if line.startswith("-- ")]
+    labels = [line.split()[0] for line in comment if line.split()[0] in {"KEYS[1]", "keys", "ARGV", "replies", "repeat", "cost"}]
+    assert labels == ["KEYS[1]", "keys", "ARGV", "replies", "repeat", "cost"]
