@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 --- @include "lib/anchor"
---- Stage a chunk of a long list under a token; record (or create) commits it.
--- Chunks that nobody commits go away by themselves after a day.
+--- @include "lib/run_stage"
+
+--- Stage a chunk of a long list that a step returned: it moves a run on, also when memory is full.
 --
 -- KEYS[1]  {run:<id>}:meta
 -- keys     R:stage:<token>:<source> (list)
@@ -9,11 +10,4 @@
 -- replies  {"OK", length}; {"GAP", length} when an earlier chunk is missing: begin again at that offset
 -- repeat   {"OK", length}: a chunk that is there is not added again
 -- cost     3 commands
-local key = anchor(KEYS[1]) .. ':stage:' .. ARGV[1] .. ':' .. ARGV[2]
-local length, offset = redis.call('LLEN', key), tonumber(ARGV[3])
-if length < offset then return {'GAP', length} end
-if length > offset then return {'OK', length} end
-local items = cmsgpack.unpack(ARGV[4])
-length = redis.call('RPUSH', key, unpack(items))
-redis.call('PEXPIRE', key, 86400000)
-return {'OK', length}
+return run_stage(anchor(KEYS[1]), ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4])

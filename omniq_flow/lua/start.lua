@@ -17,21 +17,22 @@
 -- keys     R:meta R:nodes R:out R:due (hash), R:keys (set), R:list:* R:stage:* (list), {runs:<shard>}:live (zset), those of enqueue
 -- ARGV     now, id, spec (MessagePack, see lib/run_create and lib/run_roots)
 -- replies  {"CREATED", due} | {"EXISTS", due} | {"CONFLICT"} | {"UNSTAGED"}: a staged list is gone, nothing is created; due = flat
---          {field, to...} of jobs that wait for a group and are not enqueued here: the caller enqueues and confirms them
+--          {field, to...} of jobs that wait for a group, or are more than this script may enqueue: the caller enqueues and confirms them
 -- repeat   {"EXISTS", due}: nothing changes
--- cost     about 20 commands and 15 per root job, at most 250 jobs per root
+-- cost     about 20 commands and 15 per root job, at most 500 jobs
 local R = anchor(KEYS[1])
 local now, id, spec = clock(ARGV[1]), ARGV[2], cmsgpack.unpack(ARGV[3])
 local done = run_create(R, spec, now)
 if done == 'CONFLICT' or done == 'UNSTAGED' then return {done} end
 if done == 'CREATED' then
-  local tallies, deliveries = {}, {}
+  local tallies, deliveries, allowance = {}, {}, 500
   redis.call('ZADD', '{runs:' .. string.byte(id, -1) % 8 .. '}:live', digits(now), id)
   local run = run_open(R)
   run_roots(run, spec, now, function(opened, n, from, to, front)
-    if spec.shapes[n].grouped then
+    if spec.shapes[n].grouped or to - from > allowance then
       run_due(opened, n, from, to)
     else
+      allowance = allowance - (to - from)
       deliveries[#deliveries + 1] = {n, from, to, spec.shapes[n], front}
     end
   end)

@@ -27,10 +27,10 @@
 --            finishes = {{queue, job, run, token, finish (lib/run_record) | nil, again, delay_ms, shapes = index}...};
 --              without finish: ack only; again: to the delayed lane instead
 --            shapes = {shapes...}, queues = {queue...} that the worker serves, claim = whether to claim from them or repeat what a lost
---              reply claimed, room = how many at most, lease_ms, plans = {[fingerprint] = true}
+--              reply claimed, room = how many at most (jobs and owed), lease_ms, plans = {[fingerprint] = true}
 -- replies  {finished, jobs, returned, owed, damaged, next_due}
 --            finished = {{"RECORDED" | "ALREADY" | "STALE" | "UNSTAGED" | "GONE" | "ACKED" | "BROKEN", due | {why}}...} in the order sent;
---              due = flat {field, to...} that waits to be enqueued by the caller, who then confirms it and acks the job; a job with due, and one
+--              due = flat {field, to...} that waits for a group, or is more than this script may enqueue, and is enqueued by the caller, who then confirms it and acks the job; a job with due, and one
 --              that is STALE, UNSTAGED or BROKEN, stays leased
 --            jobs = {{queue, job, token, plan, run's queue, attempt, errors, crashes, inputs, item | false}...}
 --            returned = {{queue, job, "ALIEN" | "PLAN" | "BROKEN", plan | why}...} given back for a while: no job of a run, one of a plan that is
@@ -41,7 +41,7 @@
 -- repeat   ALREADY or ACKED for what was finished, the same jobs (those that are still leased), room or not; a turn older than the last one
 --          in which the client claimed from a queue claims nothing there
 -- cost     about 20 commands a finish, 25 a claim
-local MAX_SKIPPED = 200
+local MAX_SKIPPED, MAX_DELIVERED = 200, 500
 local ALIEN_MS, PLAN_MS, BROKEN_MS = 5000, 1000, 30000
 local now, client, seq, message = clock(ARGV[1]), ARGV[2], tonumber(ARGV[3]), cmsgpack.unpack(ARGV[4])
 local desk, tallies = run_desk(now), {}
@@ -62,7 +62,7 @@ local function on_queue(queue, part)
   return false
 end
 
-local finished, deliveries = {}, {}
+local finished, deliveries, allowance = {}, {}, MAX_DELIVERED
 
 local function record_one(k, f)
   if not f.finish then return {'ACKED', {}} end
@@ -70,10 +70,11 @@ local function record_one(k, f)
   local word, more = desk.with(f.run, function(run)
     local head = {id = f.run, flow = run.flow, plan = run.plan}
     local recorded = run_record(run, f.finish, shapes, now, function(_, n, from, to, front)
-      if shapes[n].grouped then
+      if shapes[n].grouped or to - from > allowance then
         run_due(run, n, from, to)
         waits = true
       else
+        allowance = allowance - (to - from)
         ready[#ready + 1] = {head, n, from, to, shapes[n], front}
       end
     end)
@@ -165,7 +166,7 @@ local function claim(queue)
   local Q = '{' .. queue .. '}'
   if redis.call('EXISTS', Q .. ':paused') == 1 then return end
   local claimed, skipped = {}, 0
-  while #jobs < message.room and skipped < MAX_SKIPPED do
+  while #jobs + #owed < message.room and skipped < MAX_SKIPPED do
     local lease = lease_next(Q, now, message.lease_ms, client .. '.' .. ARGV[3], tally_of(Q))
     if not lease then break end
     if begin_one(queue, lease) then

@@ -15,6 +15,7 @@ from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.talk import Talk
 
 CHUNK = 250
+LOOK_CHUNK = 20
 UNGROUPED = ("", 0)
 
 
@@ -54,9 +55,11 @@ def deliver_jobs(head: RunHead, shapes: Shapes, jobs: Sequence[ChildJob], *, fro
         by_node.setdefault(job.node, []).append(job)
     for node, same in by_node.items():
         grouping = yield from _grouping(head.id, shapes, node)
-        for at in range(0, len(same), CHUNK):
+        # Looking for a job in a line is a search: few at a time, so that no script holds the server up.
+        chunk = LOOK_CHUNK if look else CHUNK
+        for at in range(0, len(same), chunk):
             messages = []
-            for job in same[at : at + CHUNK]:
+            for job in same[at : at + chunk]:
                 gid, size = (yield from grouping.of(job.child)) if grouping else ("", 0)
                 messages.append({"n": job.node, "i": job.child, "epoch": job.epoch, "gid": gid, "limit": size})
             missing += yield enqueue_jobs(shapes.queue(node), head, messages, shapes.lease_ms, front=front, look=look, now_ms=now_ms)

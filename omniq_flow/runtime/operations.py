@@ -178,10 +178,19 @@ def create(run: NewRun, now_ms: int = 0) -> Operation[Created]:
     return Operation(script("run_create"), run_anchor(run.id), (now_ms, run.id, run.message()), _created)
 
 
-def stage(run_id: str, token: str, source: str, offset: int, items: Sequence[bytes]) -> Operation[bool]:
-    """Stage a chunk of a long list; repeatable. False when an earlier chunk is missing: then nothing was staged."""
+def stage(run_id: str, token: str, source: str, offset: int, items: Sequence[bytes], *, starting: bool = False) -> Operation[bool]:
+    """Stage a chunk of a long list; repeatable. False when an earlier chunk is missing: then nothing was staged.
+
+    A list of a run that is ``starting`` is refused when memory is full, one that a step returned is not.
+    """
     args = (token, source, offset, pack_message(texts(items)))
-    return Operation(script("run_stage"), run_anchor(run_id), args, lambda reply: bool(reply[0] == b"OK"))
+    name = "start_stage" if starting else "run_stage"
+    return Operation(script(name), run_anchor(run_id), args, lambda reply: bool(reply[0] == b"OK"))
+
+
+def unstage(run_id: str, token: str, sources: Iterable[str]) -> Operation[None]:
+    """Drop what was staged for a start that came to nothing; repeatable."""
+    return Operation(script("start_unstage"), run_anchor(run_id), (token, *sources), lambda _reply: None)
 
 
 def begin(attempt: Attempt, plans: Sequence[str], now_ms: int = 0) -> Operation[Begun]:

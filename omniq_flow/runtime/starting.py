@@ -10,12 +10,12 @@ from typing import Literal, cast
 
 from omniq_flow.compiler.compiled import CompiledFlow
 from omniq_flow.compiler.plan import Plan, encode_plan
-from omniq_flow.errors import KeyConflict, RunError
+from omniq_flow.errors import KeyConflict, RunError, ServerRefused
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.delivery import RunHead, deliver_due
 from omniq_flow.runtime.keys import keyed_run_id, live_index, new_run_id, shard_of
-from omniq_flow.runtime.operations import Created, NewRun, View, create, stage, start, store_plan
+from omniq_flow.runtime.operations import Created, NewRun, View, create, stage, start, store_plan, unstage
 from omniq_flow.runtime.outcomes import PackedList, pack
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.talk import Talk
@@ -78,14 +78,7 @@ def start_run(run: NewRun, shapes: Shapes, stored_plans: StoredPlans, *, one_ser
     if not one_server:
         # Listed before it exists: a run that is created and then forgotten by its starter must be found by a janitor.
         yield list_run(run.id, "live", now_ms=now_ms)
-    created = Created("UNSTAGED")
-    for _ in range(STAGED_ANEW):
-        yield from stage_lists(run.id, run.token, run.lists)
-        created = cast("Created", (yield start(run, now_ms) if one_server else create(run, now_ms)))
-        if created.word != "UNSTAGED":
-            break
-    else:
-        raise RunError(f"{run.flow}: the server keeps losing the lists of run {run.id} while it is started; nothing was begun, start again")
+    created = yield from _created(run, one_server=one_server, now_ms=now_ms)
     if created.word == "CONFLICT":
         raise KeyConflict(
             f"{run.flow}: key {run.key!r} names run {run.id}, which was started with other arguments: use another key for them"
@@ -94,7 +87,29 @@ def start_run(run: NewRun, shapes: Shapes, stored_plans: StoredPlans, *, one_ser
     return created
 
 
-def stage_lists(run_id: str, token: str, lists: tuple[PackedList, ...]) -> Talk[None]:
+def _created(run: NewRun, *, one_server: bool, now_ms: int) -> Talk[Created]:
+    """Stage the long arguments and create the run; what was staged for nothing is dropped."""
+    staged = [one.source for one in run.lists if not one.small]
+    try:
+        for _ in range(STAGED_ANEW):
+            yield from stage_lists(run.id, run.token, run.lists, starting=True)
+            created = cast("Created", (yield start(run, now_ms) if one_server else create(run, now_ms)))
+            if created.word != "UNSTAGED":
+                break
+        else:
+            raise RunError(
+                f"{run.flow}: the server keeps losing the lists of run {run.id} while it is started; nothing was begun, start again"
+            )
+    except ServerRefused:
+        if staged:
+            yield unstage(run.id, run.token, staged)
+        raise
+    if staged and created.word != "CREATED":
+        yield unstage(run.id, run.token, staged)
+    return created
+
+
+def stage_lists(run_id: str, token: str, lists: tuple[PackedList, ...], *, starting: bool = False) -> Talk[None]:
     """Stage the lists that are too long to travel with their outcome; repeatable under the same token.
 
     What the server loses meanwhile is not noticed here but by what commits the lists: start, create and record say UNSTAGED then.
@@ -102,7 +117,7 @@ def stage_lists(run_id: str, token: str, lists: tuple[PackedList, ...]) -> Talk[
     for one in lists:
         if not one.small:
             for offset, items in one.chunks():
-                yield stage(run_id, token, one.source, offset, items)
+                yield stage(run_id, token, one.source, offset, items, starting=starting)
 
 
 def list_run(

@@ -36,7 +36,7 @@ from omniq_flow.worker.turns import OneServerTurns, Returned, Turned, Turns
 
 log = logging.getLogger("omniq_flow.worker")
 
-BATCH = 250
+BATCH = 100
 BATCH_BYTES = 8 * 1024 * 1024
 TROUBLE_S = 1.0
 LEAVING_S = 5.0

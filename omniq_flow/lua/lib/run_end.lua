@@ -1,4 +1,5 @@
 --- @include "lib/digits"
+--- @include "lib/runs_trim"
 
 --- Bring a run to its end: succeeded, failed or cancelled.
 -- All keys start their term together; whoever waits for the result hears it on the channel R:ended.
@@ -15,7 +16,7 @@ local function run_end(run, status, now)
 end
 
 --- Move a run that ended in this script from the index of live runs to that of ended ones.
--- Ended ones whose term is over leave it. Only for one server: the index has a slot of its own.
+-- Some whose term is over leave it. Only for one server: the index has a slot of its own.
 --
 -- keys:    {runs:<shard>}:live, {runs:<shard>}:ended (zset)
 local function run_leave(run, id, now)
@@ -23,5 +24,5 @@ local function run_leave(run, id, now)
   local shard = '{runs:' .. string.byte(id, -1) % 8 .. '}'
   redis.call('ZREM', shard .. ':live', id)
   redis.call('ZADD', shard .. ':ended', digits(now + run.keep_ms), id)
-  redis.call('ZREMRANGEBYSCORE', shard .. ':ended', '-inf', '(' .. digits(now))
+  runs_trim(shard .. ':ended', now)
 end
