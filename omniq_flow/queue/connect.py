@@ -7,7 +7,10 @@ The policy, the same for sync and async clients and for every release of redis-p
   the server for less than that, or runs on a client made with `read_timeout=None`.
 - **Lost connections and missing answers** are met by sending the command again, up to RETRIES (3) times, after an exponential pause with
   full jitter (up to 0.1, 0.2 and 0.4 s). The command may have run before: every script of ours may be sent twice, and its second reply is
-  the first one's or says that it was already done. Of what the server itself answers only LOADING is asked again.
+  the first one's or says that it was already done. Of what the server itself answers only LOADING is asked again. Repeats do not multiply:
+  a command and the connecting and health check inside it share them, so a mute server is given up after at most four waits.
+- **The first contact** of a client (its check of the server) does not wait for a second answer: what takes connections and stays mute, or
+  speaks no TLS where TLS is wanted, is reported after one READ_TIMEOUT.
 - A connection that was idle for HEALTH_CHECK_INTERVAL (30 s) is tried with a PING before its next use; TCP keep-alive is on.
 - An async client opens at most MAX_CONNECTIONS (64) and lets further callers wait for one, up to READ_TIMEOUT.
 

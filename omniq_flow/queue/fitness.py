@@ -13,6 +13,7 @@ from redis import Redis, ResponseError
 
 from omniq_flow.errors import ServerTooOld, UnsafeEviction
 from omniq_flow.queue.connect import address_of
+from omniq_flow.queue.patience import first_contact
 from omniq_flow.queue.translation import refusal_code, translate, typed_errors
 
 OLDEST = {"redis": (7, 0), "valkey": (7, 2)}
@@ -36,7 +37,7 @@ Inspection = Generator[Question, Any, ServerFacts]
 
 
 def check_server(client: Redis, *, allow_eviction: bool | None = None) -> ServerFacts:
-    """Ask the server what it is and refuse it when it is not fit; nothing is written.
+    """Ask the server what it is and refuse it when it is not fit; nothing is written, and a missing answer is not waited for twice.
 
     Raises ServerUnreachable, AuthenticationFailed or ServerRefused when it cannot be asked, ServerTooOld before Redis 7.0 and Valkey 7.2,
     UnsafeEviction for every eviction policy but `noeviction`, with the commands that mend it. The `volatile-` policies are refused too:
@@ -46,7 +47,7 @@ def check_server(client: Redis, *, allow_eviction: bool | None = None) -> Server
     """
     place = address_of(client)
     inspection = _inspect(place, allow_eviction=allow_eviction)
-    with typed_errors(place):
+    with typed_errors(place), first_contact():
         step = _advance(inspection, None)
         while not isinstance(step, ServerFacts):
             try:
@@ -61,7 +62,7 @@ async def check_server_async(client: aio.Redis, *, allow_eviction: bool | None =
     """Do the same with an async client."""
     place = address_of(client)
     inspection = _inspect(place, allow_eviction=allow_eviction)
-    with typed_errors(place):
+    with typed_errors(place), first_contact():
         step = _advance(inspection, None)
         while not isinstance(step, ServerFacts):
             try:

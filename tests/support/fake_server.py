@@ -19,10 +19,11 @@ _SET_UP = {"CLIENT": b"+OK\r\n", "SELECT": b"+OK\r\n", "PING": b"+PONG\r\n"}
 class FakeServer:
     """Listens on loopback until closed; `commands` holds what was asked, connection set-up left out."""
 
-    def __init__(self, answer: Answerer) -> None:
+    def __init__(self, answer: Answerer, *, mute: bool = False) -> None:
         self.commands: list[list[str]] = []
         self.connections = 0
         self._answer = answer
+        self._mute = mute
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -59,6 +60,8 @@ class FakeServer:
         with closing(peer), peer.makefile("rb") as lines:
             try:
                 for command in _commands(lines):
+                    if self._mute:
+                        continue
                     reply = self._reply(command)
                     if not isinstance(reply, bytes):
                         return
@@ -77,6 +80,16 @@ class FakeServer:
 def fake_server(answer: Answerer) -> Generator[FakeServer]:
     """Serve `answer(command)`: the bytes of a reply, or CUT to close the connection instead of answering."""
     server = FakeServer(answer)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def mute_server() -> Generator[FakeServer]:
+    """Take connections and whatever is said on them, and never answer."""
+    server = FakeServer(lambda _: CUT, mute=True)
     try:
         yield server
     finally:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio as aio
-from fake_server import CUT, FakeServer, Reply, fake_server
+from eventually import eventually
+from fake_server import CUT, FakeServer, Reply, fake_server, mute_server
 from real_server import RealServer
 
 from omniq_flow.errors import AuthenticationFailed, BadUrl, OutOfRange, ServerUnreachable, SetupError
 from omniq_flow.queue.connect import MAX_CONNECTIONS, address_of, connect, connect_async, find_address
+from omniq_flow.queue.fitness import check_server, check_server_async
 from omniq_flow.queue.translation import typed_errors
 
 pytestmark = pytest.mark.keeps_keys("a", "hash")
@@ -119,6 +121,44 @@ def test_a_missing_answer_ends_at_the_read_timeout() -> None:
             client.incr("a")
         silence.set()
         assert time.monotonic() - began < 5
+
+
+def test_a_mute_server_is_tried_four_times_in_all() -> None:
+    """Connecting and the health check inside it have the same policy; nested, they would connect sixteen times."""
+    with mute_server() as server, connect(server.url, read_timeout=0.05) as client:
+        with pytest.raises(ServerUnreachable, match="in time"), typed_errors(address_of(client)):
+            client.incr("a")
+        eventually(lambda: server.connections == 4, "four connections")
+
+
+async def test_a_mute_server_is_tried_four_times_in_all_by_async_clients() -> None:
+    with mute_server() as server:
+        async with connect_async(server.url, read_timeout=0.05) as client:
+            with pytest.raises(ServerUnreachable, match="in time"), typed_errors(address_of(client)):
+                await client.incr("a")
+        eventually(lambda: server.connections == 4, "four connections")
+
+
+def test_the_first_contact_waits_for_one_answer_only() -> None:
+    with mute_server() as server, connect(server.url, read_timeout=0.05) as client:
+        with pytest.raises(ServerUnreachable, match="in time"):
+            check_server(client)
+        eventually(lambda: server.connections == 1, "one connection")
+
+
+async def test_the_first_contact_of_async_clients_waits_for_one_answer_only() -> None:
+    with mute_server() as server:
+        async with connect_async(server.url, read_timeout=0.05) as client:
+            with pytest.raises(ServerUnreachable, match="in time"):
+                await check_server_async(client)
+        eventually(lambda: server.connections == 1, "one connection")
+
+
+def test_a_connection_lost_at_the_first_contact_is_made_again() -> None:
+    with fake_server(lambda _: CUT) as server, connect(server.url) as client:
+        with pytest.raises(ServerUnreachable):
+            check_server(client)
+        assert server.commands == [["INFO"]] * 4
 
 
 def test_nobody_at_the_address(tmp_path: object) -> None:
