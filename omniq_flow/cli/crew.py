@@ -16,6 +16,9 @@ from omniq_flow.runtime.session import URL_VARIABLE
 
 DRAIN_S: Final = 10.0
 LOG_TAIL: Final = 12
+# The exit codes of Python for an exception, and of a worker that is refused: another one would fare no better.
+TROUBLE: Final = frozenset({1, 2})
+MOST_REPLACED: Final = 20
 
 
 class Crew:
@@ -32,6 +35,7 @@ class Crew:
         self._size = size
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._replaced = 0
 
     def __enter__(self) -> Self:
         while len(self._workers) < self._size:
@@ -53,13 +57,15 @@ class Crew:
         return [worker.pid for worker in self._workers]
 
     def watch(self) -> None:
-        """Replace workers that were killed; raises SetupError with its last words when one left by itself."""
+        """Replace workers that were killed or told to leave; raises SetupError with the last words of one that could not work."""
         for place, worker in enumerate(self._workers):
             code = worker.poll()
             if code is None:
                 continue
-            if code >= 0:
+            self._replaced += 1
+            if code in TROUBLE or self._replaced > MOST_REPLACED:
                 raise SetupError(f"a worker left with exit code {code}; its last words:\n{self._tail()}")
+            _let_go(worker)
             self._workers[place] = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -69,8 +75,7 @@ class Crew:
 
     def _close(self) -> None:
         for worker in self._workers:
-            if worker.stdin:
-                worker.stdin.close()
+            _let_go(worker)
         for worker in self._workers:
             try:
                 worker.wait(DRAIN_S)
@@ -86,3 +91,8 @@ class Crew:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()
         return "\n".join(f"    {line}" for line in lines[-LOG_TAIL:])
+
+
+def _let_go(worker: subprocess.Popen[bytes]) -> None:
+    if worker.stdin:
+        worker.stdin.close()

@@ -28,6 +28,7 @@ from omniq_flow.demo.page import page
 from omniq_flow.render.wording import duration
 from omniq_flow.runtime.run import Run
 from omniq_flow.runtime.session import Session
+from omniq_flow.runtime.state import Head
 
 MODULE: Final = "omniq_flow.demo"
 MOST_WORKERS: Final = 8
@@ -60,7 +61,7 @@ def demo(folder: Path | None, url: str | None) -> int:
     done = f", {progress(run)}" if is_carried_on else ""
     say(Text.assemble(f"{doing} run ", (run.id, "bold"), f" of flow {library.survey.name}", (done, "dim")))
     try:
-        _work(session, run.id, url)
+        _work(session, run.head(), url)
     except KeyboardInterrupt:
         say(f"\nstopped, {progress(run)}; type omniq-flow demo again to carry on with run {run.id}")
         raise
@@ -75,13 +76,13 @@ def progress(run: Run[Any]) -> str:
     return f"{parsed.done:,} of {parsed.total:,} modules parsed" if parsed else "just begun"
 
 
-def _work(session: Session, run_id: str, url: str | None) -> None:
-    arguments = [MODULE, "--queue", library.QUEUE, "--concurrency", str(CONCURRENCY), "--lease", str(LEASE_S), "--janitor", str(JANITOR_S)]
+def _work(session: Session, head: Head, url: str | None) -> None:
+    arguments = [MODULE, "--queue", head.queue, "--concurrency", str(CONCURRENCY), "--lease", str(LEASE_S), "--janitor", str(JANITOR_S)]
     size = min(_processors(), MOST_WORKERS)
     with Crew(arguments, size, given_url(url)) as crew:
         say(f"{size} worker{'s' if size > 1 else ''}: process{'es' if size > 1 else ''} {' and '.join(map(str, crew.pids))}", "dim")
         err().print()
-        follow(session, run_id, queues=lambda _head: (), command="", tick=crew.watch)
+        follow(session, head.id, queues=lambda _head: (), command="", tick=crew.watch)
 
 
 def _processors() -> int:

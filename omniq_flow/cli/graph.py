@@ -65,7 +65,10 @@ def _print(picture: Picture, kind: Format) -> None:
     match kind:
         case "text":
             console = out()
-            console.print(picture)
+            if console.is_terminal:
+                console.print(picture)
+            else:
+                click.echo(picture.text(console.width))
         case "mermaid":
             click.echo(picture.mermaid(), nl=False)
         case "dot":

@@ -17,6 +17,8 @@ import click
 from omniq_flow.errors import OmniqError, RunCancelled, RunFailed
 
 if TYPE_CHECKING:
+    from io import TextIOWrapper
+
     from redis import RedisError
 
 FAILED: Final = 1
@@ -59,6 +61,9 @@ class Commands(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
         """Run the command line and leave the process."""
         extra["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that cannot show a symbol shows a question mark; it is no reason to fail.
+            cast("TextIOWrapper", stream).reconfigure(errors="replace")
         sys.exit(exit_code(lambda: super(Commands, self).main(args, prog_name or "omniq-flow", **extra)))
 
 

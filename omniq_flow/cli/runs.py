@@ -72,7 +72,8 @@ def show(*, run: str, watch: bool, as_json: bool, url: str | None) -> int:
     run_id = full_run_id(session, run)
     code = 0
     if watch:
-        head = follow(session, run_id, queues=lambda head: [head.queue], command=worker_command("MODULE", None, url))
+        module = head_of(run_id, present(session, run_id)).flow.rpartition(".")[0] or "MODULE"
+        head = follow(session, run_id, queues=lambda head: [head.queue], command=worker_command(module, None, url))
         code = 0 if head.status == "succeeded" else 1
     raw = present(session, run_id)
     states = node_states(get_run(run_id).plan(), raw)

@@ -26,7 +26,7 @@ def chosen_session(url: str | None) -> Session:
 def given_url(url: str | None) -> str | None:
     """Return the URL that was typed, None when none was."""
     before: str | None = click.get_current_context().find_root().params.get("url")
-    return url or before
+    return before if url is None else url
 
 
 def worker_command(what: str, queue: str | None, url: str | None) -> str:

@@ -9,11 +9,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -23,6 +23,8 @@ from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.loading import load_flows
 from omniq_flow.runtime.session import Session
 from omniq_flow.worker.worker import Worker, WorkerOptions
+
+T = TypeVar("T")
 
 DEFAULTS: Final = WorkerOptions()
 LAST_WORDS_S: Final = 2.0
@@ -88,14 +90,13 @@ def worker(
     return run_loop(_serve(chosen_session(url), list(flows.values()), options, until_stdin_closes=until_stdin_closes))
 
 
-def run_loop(work: Any) -> int:
+def run_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, on uvloop where that is installed."""
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     if find_spec("uvloop") is not None:
         factory = import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        code: int = runner.run(work)
-        return code
+        return runner.run(work)
 
 
 async def _serve(session: Session, flows: list[Flow[..., object]], options: WorkerOptions, *, until_stdin_closes: bool) -> int:

@@ -23,15 +23,16 @@ def begin_or_go_on(session: Session, folder: Path) -> tuple[Run[Report], bool]:
     """Return the demo's run on this server for a folder and the running Python, and whether it was begun before.
 
     A run that is under way is gone on with, else a new one is started. Its key is numbered, so that two demos that are started at the
-    same time share one run.
+    same time share one run. Each folder has a queue of its own, where no other run is before it.
     """
     root = os.fspath(folder)
-    key = f"python-{platform.python_version()}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:8]}-"
+    place = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
+    key = f"python-{platform.python_version()}-{place}-"
     for head in _under_way(session):
         if head.flow == survey.name and head.plan == survey.compiled.fingerprint and head.key.startswith(key):
             return survey.handle(head.id, session), True
     number = next(n for n in count(1) if not session.client.run(view(keyed_run_id(survey.name, f"{key}{n}"))).meta)
-    return survey.opts(key=f"{key}{number}").start(root=root), False
+    return survey.opts(key=f"{key}{number}", queue=f"demo-{place}").start(root=root), False
 
 
 def _under_way(session: Session) -> list[Head]:

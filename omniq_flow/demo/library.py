@@ -11,7 +11,6 @@ from pathlib import Path
 from omniq_flow import flow, step
 from omniq_flow.demo.parsing import Facts, Module, read_module
 
-QUEUE = "demo"
 TOP_LEVEL = "(top level)"
 NOT_THE_LIBRARY = frozenset({"site-packages", "dist-packages", "__pycache__"})
 ROWS = 10
@@ -104,7 +103,7 @@ def report(packages: int, sizes: Sizes, imported: list[Imported]) -> Report:
     return Report(packages, sizes, imported)
 
 
-@flow(name="omniq_flow.demo.survey", queue=QUEUE)
+@flow(name="omniq_flow.demo.survey")
 def survey(root: str) -> Report:
     """Survey the Python library below a folder."""
     library = split(root)

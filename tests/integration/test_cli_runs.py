@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import shop
-from command_line import Done, Process, typed
+from command_line import Done, Process, done, typed
 from eventually import eventually
 from real_server import RealServer
 
@@ -300,3 +300,14 @@ def test_a_password_is_not_repeated_in_hints(spare_server: Callable[..., RealSer
     assert done.code == 0
     assert "secret" not in done.err
     assert done.err.endswith("omniq-flow worker shop:silent --url URL\n")
+
+
+def test_a_stream_that_cannot_show_a_symbol_is_no_reason_to_fail(
+    server: RealServer, working: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    started = done("start", "shop:digitize", "document_id=d7", "--wait", "--json", folder=tmp_path, url=server.url)
+    for words in (["runs"], ["show", started.json["run"]], ["graph", started.json["run"]]):
+        shown = done(*words, folder=tmp_path, url=server.url)
+        assert (shown.code, shown.err) == (0, "")
+        assert "succeeded" in shown.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -35,13 +36,16 @@ class Done:
 
 
 def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Done:
-    """Run a command inside this process."""
+    """Run a command inside this process, which is afterwards as before."""
+    logger = logging.getLogger("omniq_flow")
+    before = logger.handlers[:], logger.level, logger.propagate
     capsys.readouterr()
     try:
         with pytest.raises(SystemExit) as left:
             cli.main(list(words))
     finally:
         disconnect()
+        logger.handlers[:], logger.level, logger.propagate = before
     printed = capsys.readouterr()
     return Done(int(left.value.code or 0), printed.out, printed.err)
 
