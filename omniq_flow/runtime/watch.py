@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable
 
-from omniq_flow.errors import ResultTimeout
+from omniq_flow.errors import OutOfRange, ResultTimeout
 from omniq_flow.runtime.operations import View
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.state import Status, head_of, present
+from omniq_flow.wire.names import shown
 
 log = logging.getLogger("omniq_flow")
 
@@ -23,7 +25,7 @@ class Watch:
     def __init__(self, run_id: str, timeout: float | None, shapes_of: Callable[[str], Shapes] | None, worker_command: str) -> None:
         self._run_id, self._shapes_of, self._worker_command = run_id, shapes_of, worker_command
         self._began = time.monotonic()
-        self._deadline = None if timeout is None else self._began + timeout
+        self._deadline = None if timeout is None else self._began + _checked(timeout)
         self._told = False
         self._queue = ""
 
@@ -59,3 +61,9 @@ class Watch:
             log.warning(
                 "run %s waits: no worker serves queue %s. Start one in another terminal:\n    %s", self._run_id, names, self._worker_command
             )
+
+
+def _checked(timeout: object) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:  # NaN is no end either, and not >= 0
+        raise OutOfRange(f"timeout must be seconds, 0 or more, or None to wait without end, not {shown(timeout)}")
+    return min(timeout, sys.float_info.max)
