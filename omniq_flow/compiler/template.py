@@ -42,11 +42,6 @@ def project(data: bytes, path: Path, node: int) -> bytes:
     return bytes(part)
 
 
-def elements(data: bytes, what: str) -> list[bytes]:
-    """Return the items of a JSON array, each as JSON; raises TypeMismatch when it is none."""
-    return [bytes(raw) for raw in _read(_items, data, lambda: f"{what} is to be gone over, but is no list: {shown(data)}")]
-
-
 def _part(data: bytes | msgspec.Raw, key: str | int, path: Path, node: int) -> msgspec.Raw:
     def missing() -> str:
         return f"the outcome of node {node} has no {path_part(key)} at ${''.join(map(path_part, path))}: it is {shown(bytes(data))}"

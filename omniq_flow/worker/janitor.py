@@ -39,7 +39,6 @@ class Janitor(Duty):
         self._every_s, self._worker = every_s, worker
         self._shard, self._after = 0, ""
         self._random = random.Random()  # noqa: S311  # who comes first, no secret
-        self.repaired = 0
 
     async def round(self) -> float:
         """Look after the next page of live runs, if it is this worker's turn."""
@@ -81,5 +80,4 @@ class Janitor(Duty):
         shapes = self._served.shapes(head.plan, head.queue)
         missing = await ahold(self._client, reissue(RunHead(run_id, head.flow, head.plan), shapes))
         if missing > 0:
-            self.repaired += missing
             log.warning("run %s had not moved for %.0f s: %d jobs were missing and are enqueued again", run_id, still_s, missing)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+
 from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
 from omniq_flow.compiler.plan import ParamNode, StepNode, needs
-from omniq_flow.compiler.template import assemble, elements
+from omniq_flow.compiler.template import assemble
 
 
 def work_off(compiled: CompiledFlow, args: tuple[Any, ...]) -> Any:
@@ -28,7 +30,7 @@ def work_off(compiled: CompiledFlow, args: tuple[Any, ...]) -> Any:
         if isinstance(node, StepNode):
             outcomes[node.id] = call(code, arguments)
         else:
-            items = elements(assemble(node.over, outcomes.__getitem__), node.name)
-            outcomes[node.id] = b"[" + b",".join(call(code, {node.item: item, **arguments}) for item in items) + b"]"
+            items = msgspec.json.decode(assemble(node.over, outcomes.__getitem__), type=list[msgspec.Raw])
+            outcomes[node.id] = b"[" + b",".join(call(code, {node.item: bytes(item), **arguments}) for item in items) + b"]"
     returns = compiled.plan.returns
     return compiled.returns.decode(b"null" if returns is None else assemble(returns, outcomes.__getitem__))

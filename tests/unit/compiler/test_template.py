@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from omniq_flow.compiler.plan import Const, DictOf, ListOf, Ref, Template
-from omniq_flow.compiler.template import assemble, elements, project
+from omniq_flow.compiler.template import assemble, project
 from omniq_flow.errors import TypeMismatch
 
 OUTCOMES = {
@@ -58,13 +58,6 @@ def test_templates_are_spliced_from_raw_outcomes(template: Template, expected: b
 def test_a_part_that_is_missing_is_told_with_node_and_path(path: tuple[Any, ...], message: str) -> None:
     with pytest.raises(TypeMismatch, match=message):
         project(OUTCOMES[1], path, 1)
-
-
-def test_elements_are_the_items_as_they_were_written() -> None:
-    assert elements(b'[1.50, {"a" : 1},"x"]', "the items") == [b"1.50", b'{"a" : 1}', b'"x"']
-    assert elements(b"[]", "the items") == []
-    with pytest.raises(TypeMismatch, match=r"split.pages is to be gone over, but is no list: b'null'"):
-        elements(b"null", "split.pages")
 
 
 def test_what_passes_through_is_never_decoded() -> None:
