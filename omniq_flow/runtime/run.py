@@ -59,15 +59,23 @@ class Run(Generic[R]):
 
     async def astatus(self) -> Status:
         """Return what ``status`` returns, from asyncio code."""
-        return head_of(self.id, self._present(await self._session.aclient().run(view(self.id)))).status
+        return (await self.ahead()).status
 
     def head(self) -> Head:
         """Return the run's flow, status, key and times."""
-        return head_of(self.id, self._view())
+        return hold(self._session.client, self._head())
+
+    async def ahead(self) -> Head:
+        """Return what ``head`` returns, from asyncio code."""
+        return await ahold(self._session.aclient(), self._head())
 
     def nodes(self) -> list[NodeState]:
         """Return each node's state, attempts, times and last error, with counts for a fan-out, as of one instant."""
-        return node_states(self.plan(), self._view())
+        return hold(self._session.client, self._nodes())
+
+    async def anodes(self) -> list[NodeState]:
+        """Return what ``nodes`` returns, from asyncio code."""
+        return await ahold(self._session.aclient(), self._nodes())
 
     def plan(self) -> Plan:
         """Return the plan that the run began with and keeps to its end."""
@@ -75,9 +83,11 @@ class Run(Generic[R]):
 
     def graph(self) -> Picture:
         """Return the flow's picture with the state of each node of this run."""
-        raw = self._view()
-        plan = self.plan()
-        return Picture(plan, {state.id: state.drawn(raw.now_ms) for state in node_states(plan, raw)})
+        return hold(self._session.client, self._graph())
+
+    async def agraph(self) -> Picture:
+        """Return what ``graph`` returns, from asyncio code."""
+        return await ahold(self._session.aclient(), self._graph())
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the run's end and return its value.
@@ -160,11 +170,23 @@ class Run(Generic[R]):
     def _watch(self, timeout: float | None) -> Watch:
         return Watch(self.id, timeout, self._shapes_of, self._worker_command)
 
-    def _view(self) -> View:
-        return self._present(self._session.client.run(view(self.id)))
-
     def _present(self, raw: View) -> View:
         return present(self.id, raw)
+
+    def _head(self) -> Talk[Head]:
+        return head_of(self.id, self._present((yield view(self.id))))
+
+    def _seen(self) -> Talk[tuple[View, Plan]]:
+        raw = self._present((yield view(self.id)))
+        return raw, (yield from self._load_plan(head_of(self.id, raw).plan))
+
+    def _nodes(self) -> Talk[list[NodeState]]:
+        raw, plan = yield from self._seen()
+        return node_states(plan, raw)
+
+    def _graph(self) -> Talk[Picture]:
+        raw, plan = yield from self._seen()
+        return Picture(plan, {state.id: state.drawn(raw.now_ms) for state in node_states(plan, raw)})
 
     def _outcome(self) -> Talk[bytes]:
         raw = self._present((yield view(self.id)))
