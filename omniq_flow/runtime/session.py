@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from omniq_flow.embedded import embedded_url
+from omniq_flow.queue.address import parse_address
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.client import OmniqClient
 from omniq_flow.runtime.starting import StoredPlans
@@ -25,6 +26,7 @@ class Session:
     """
 
     def __init__(self, url: str, *, one_server: bool = True) -> None:
+        parse_address(url)  # a wrong one is told now, not on first use
         self.url = url
         self.one_server = one_server
         self._lock = threading.Lock()
@@ -84,9 +86,11 @@ def connect(url: str | None = None, **options: Any) -> Session:
     """Choose the server for this process and return the session.
 
     Without a URL it is ``OMNIQ_FLOW_URL``, and without that an embedded server that starts by itself in the project's ``.omniq-flow/``.
-    The server is contacted on first use; BadUrl is raised at once.
+    The server is contacted on first use; BadUrl is raised at once, also for "", and leaves the session before as it was.
     """
-    session = Session(url or os.environ.get(URL_VARIABLE) or embedded_url(), **options)
+    if url is None:
+        url = os.environ.get(URL_VARIABLE) or embedded_url()
+    session = Session(url, **options)
     with _lock:
         before = _current.copy()
         _current[:] = [session]
