@@ -59,9 +59,17 @@ def _module(name: str) -> object:
     except OmniqError:
         raise
     except (Exception, SystemExit) as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {error}"
-        raise DefinitionError(f"module {name} fails to import, at {last.filename}:{last.lineno}: {what}") from error
+        place, what = _place(error)
+        raise DefinitionError(f"module {name} fails to import, at {place}: {type(error).__name__}: {what}") from error
+
+
+def _place(error: BaseException) -> tuple[str, str]:
+    """Return where an import failed, as file:line, and with what words."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_file():
+        # The traceback ends in the import system, which read the file.
+        return f"{error.filename}:{error.lineno}", error.msg
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{last.filename}:{last.lineno}", str(error)
 
 
 def _package_root(path: Path) -> tuple[str, str]:
