@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from omniq_flow.errors import SetupError
+from omniq_flow.errors import InputError, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.session import Session
-from omniq_flow.wire.names import check_name, check_number
+from omniq_flow.wire.names import check_name, check_number, shown
+from omniq_flow.wire.seconds import DAY, check_seconds
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
 from omniq_flow.worker.executor import Executor
@@ -62,11 +63,17 @@ class WorkerOptions:
 
     def __post_init__(self) -> None:
         check_number(self.concurrency, "concurrency", 1, 100_000)
-        check_number(round(self.lease * 1000), "lease (milliseconds)", 100, 86_400_000)
-        check_number(round(self.janitor * 1000), "janitor (milliseconds)", 50, 86_400_000)
-        check_number(round(self.drain * 1000), "drain (milliseconds)", 0, 86_400_000)
+        check_seconds(self.lease, "lease", 0.1, DAY)
+        check_seconds(self.janitor, "janitor", 0.05, DAY)
+        check_seconds(self.drain, "drain", 0, DAY)
+        for name in ("queues", "modules"):
+            names: object = getattr(self, name)
+            if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+                raise InputError(f"{name} must be a list of names, not {shown(names)}" + (f": [{names!r}]" if isinstance(names, str) else ""))
         for queue in self.queues:
             check_name(queue, "queue")
+        if not isinstance(self.burst, bool):
+            raise InputError(f"burst must be True or False, not {shown(self.burst)}")
 
 
 class Worker:
@@ -109,9 +116,12 @@ class Worker:
     async def run(self) -> None:
         """Work until ``stop`` was called and what runs is done, or (burst) until nothing is left.
 
-        Raises SetupError when the server cannot be used at the beginning; later it waits for the server to come back.
+        Raises SetupError when the server cannot be used at the beginning; later it waits for the server to come back. ``stop`` works from
+        the first contact on.
         """
-        await self._client.check()
+        if not await self._contact():
+            log.info("worker %s was stopped before the server answered", self.name)
+            return
         for duty in self._duties:
             duty.start()
         log.info("worker %s serves %s on queue %s", self.name, ", ".join(flow.name for flow in self.served.flows), ", ".join(self.queues))
@@ -137,6 +147,20 @@ class Worker:
         """Look for jobs now."""
         self._woken = self._hungry = True
         self._stir()
+
+    async def _contact(self) -> bool:
+        """Check the server; False when a stop came first."""
+        check, stop = asyncio.ensure_future(self._client.check()), asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((check, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not check.done():
+                return False
+            check.result()
+            return True
+        finally:
+            check.cancel()
+            stop.cancel()
+            await asyncio.gather(check, stop, return_exceptions=True)
 
     def _limit(self) -> None:
         if self._stopping.is_set():
