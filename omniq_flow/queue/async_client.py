@@ -22,6 +22,7 @@ from omniq_flow.queue.operation import Argument, Operation, decoded, unsent
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.queue.results import AckFail, BatchItem, ReserveJob, ReservePaused
 from omniq_flow.queue.translation import typed_errors
+from omniq_flow.wire.names import check_number
 from omniq_flow.wire.values import encode_payload, encode_structured
 
 T = TypeVar("T")
@@ -43,8 +44,8 @@ class AsyncOmniqClient:
         keep_settled_ms: int = operations.KEEP_SETTLED_MS,
         **parts: Unpack[ServerParts],
     ) -> None:
+        self.keep_settled_ms = check_number(keep_settled_ms, "keep_settled_ms", 1, operations.MAX_DELAY_MS)
         self.redis = connect_async(url, redis=redis, **parts)
-        self.keep_settled_ms = keep_settled_ms
         self._ours = self.redis is not redis
         self._allow_eviction = allow_eviction
         self._errors = typed_errors(address_of(self.redis))

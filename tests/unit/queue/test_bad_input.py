@@ -19,7 +19,7 @@ from omniq_flow.errors import (
     TooLarge,
     UnknownLane,
 )
-from omniq_flow.queue import OmniqClient
+from omniq_flow.queue import AsyncOmniqClient, OmniqClient
 
 NOBODY_THERE = OmniqClient(host="127.0.0.1", port=1)
 HELD = {"queue": "q", "job_id": "a", "lease_token": "t"}
@@ -122,3 +122,10 @@ def test_unknown_and_positional_arguments_are_refused() -> None:
 def test_what_is_right_would_have_been_sent() -> None:
     with pytest.raises(ServerUnreachable):
         NOBODY_THERE.publish(queue="Orders.v2_x-1", payload=[], job_id="a b/ü", gid="company:acme", due_ms=10**14, max_attempts=10**9)
+
+
+@pytest.mark.parametrize("client", [OmniqClient, AsyncOmniqClient])
+@pytest.mark.parametrize("value", [0, -1, 1.5, None, 10**12])
+def test_the_memory_of_settled_keys_is_checked_when_the_client_is_made(client: type[OmniqClient | AsyncOmniqClient], value: Any) -> None:
+    with pytest.raises(OutOfRange, match="keep_settled_ms"):
+        client("redis://localhost:1", keep_settled_ms=value)
