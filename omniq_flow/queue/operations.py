@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, TypedDict
 
-from omniq_flow.errors import BatchTooLarge, InvalidId, TokenRequired, UnknownLane
+from omniq_flow.errors import BatchTooLarge, InputError, InvalidId, TokenRequired, UnknownLane
 from omniq_flow.queue import replies
 from omniq_flow.queue.calls import Call
 from omniq_flow.queue.keys import completion_anchor, queue_anchor
@@ -93,7 +93,10 @@ def heartbeat(queue: str, job_id: str, lease_token: str, *, lease_ms: int = 0, n
 
 def heartbeat_many(queue: str, leases: Iterable[tuple[str, str]], *, lease_ms: int = 0, now_ms: int = 0) -> Operation[list[str]]:
     """Extend up to 1,000 leases (job id, lease token); returns the ids whose lease is lost."""
-    pairs = [(check_id(job_id), _token(token, queue, job_id)) for job_id, token in leases]
+    try:
+        pairs = [(check_id(job_id), _token(token, queue, job_id)) for job_id, token in leases]
+    except TypeError:
+        raise InputError(f"leases must be pairs of job id and lease token, not {shown(leases)}") from None
     if len(pairs) > MAX_ITEMS:
         raise BatchTooLarge(f"{len(pairs)} leases in one call; at most {MAX_ITEMS} are allowed, send the rest in another one")
     flat: list[Argument] = [part for pair in pairs for part in pair]
@@ -109,6 +112,8 @@ def ack_success(queue: str, job_id: str, lease_token: str, *, now_ms: int = 0) -
 
 def ack_fail(queue: str, job_id: str, lease_token: str, *, error: str | None = None, now_ms: int = 0) -> Operation[AckFail]:
     """Finish a leased job's attempt as failed. Raises JobNotActive, TokenMismatch, TokenRequired."""
+    if error is not None and not isinstance(error, str):
+        raise InputError(f"error must be a str or None, not {type(error).__name__}: {shown(error)}; give str(error)")
     told = (error or "")[:MAX_ERROR].encode("utf-8", "replace")
     args = (check_id(job_id), _now(now_ms), _token(lease_token, queue, job_id), told)
     return Operation(script("ack_fail"), queue_anchor(queue), args, replies.checked(_job(queue, job_id), replies.ack_fail))
@@ -209,7 +214,7 @@ def _lane(lane: str) -> str:
 
 
 def _ids(job_ids: Sequence[str]) -> list[str]:
-    if isinstance(job_ids, str | bytes):
+    if isinstance(job_ids, str | bytes) or not isinstance(job_ids, Iterable):
         raise InvalidId(f"job_ids must be a list of job ids, not {type(job_ids).__name__}: {shown(job_ids)}")
     ids = [check_id(job_id) for job_id in job_ids]
     if len(ids) > MAX_BATCH:

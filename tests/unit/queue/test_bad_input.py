@@ -53,7 +53,7 @@ IDS = ["", "{a}", "a}", "a\nb", "a\x7f", "a\x85", "\ud800", "x" * 513, "é" * 25
 TIMES = [-1, 10**14 + 1, 1.5, True, "5", math.nan]
 
 
-def bad(method: str, error: type[InputError], **wrong: Any) -> Any:
+def bad(method: str, error: type[InputError], /, **wrong: Any) -> Any:
     name, value = next(iter(wrong.items()))
     return pytest.param(method, wrong, error, id=f"{method}-{name}-{str(value)[:20]!r}")
 
@@ -67,7 +67,11 @@ CASES = [
     *[bad("child_ack", InvalidId, child_id=value) for value in [*IDS, None]],
     *[bad("child_init", InvalidId, owner=value) for value in IDS],
     *[bad("heartbeat_many", InvalidId, leases=[(value, "t")]) for value in IDS],
-    *[bad(method, InvalidId, job_ids=value) for method in ("retry_failed_batch", "remove_jobs_batch") for value in ("a", b"a", ["ok", ""])],
+    *[
+        bad(method, InvalidId, job_ids=value)
+        for method in ("retry_failed_batch", "remove_jobs_batch")
+        for value in ("a", b"a", ["ok", ""], None, 5)
+    ],
     *[
         bad(method, OutOfRange, now_ms_override=value)
         for method in METHODS
@@ -78,7 +82,9 @@ CASES = [
     *[bad("publish", OutOfRange, max_attempts=value) for value in (0, -1, 10**9 + 1, 2.0, True)],
     *[bad("publish", OutOfRange, timeout_ms=value) for value in (0, -1, 8 * 24 * 3600 * 1000, None)],
     *[bad("publish", OutOfRange, backoff_ms=value) for value in (-1, 10**12, "5")],
-    *[bad("publish", OutOfRange, group_limit=value) for value in (-1, 10**7, 1.0)],
+    *[bad("publish", OutOfRange, group_limit=value, gid="g") for value in (-1, 10**7, 1.0)],
+    *[bad("ack_fail", InputError, error=value) for value in (5, b"text", ValueError("text"))],
+    *[bad("heartbeat_many", InputError, leases=value) for value in (None, 5, [5])],
     *[
         bad(method, OutOfRange, lease_ms=value)
         for method in ("heartbeat", "heartbeat_many", "reserve_many")
