@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, TypedDict
 
-from omniq_flow.errors import BatchTooLarge, InputError, InvalidId, TokenRequired, UnknownLane
+from omniq_flow.errors import BatchTooLarge, InputError, InvalidId, OutOfRange, TokenRequired, UnknownLane
 from omniq_flow.queue import replies
 from omniq_flow.queue.calls import Call
 from omniq_flow.queue.keys import completion_anchor, queue_anchor
@@ -59,6 +59,9 @@ def enqueue(
     now_ms_override: int = 0,
 ) -> Operation[str]:
     """Put a job into its ready lane, or into the delayed lane when due_ms lies ahead; returns its id. A live id is left alone."""
+    limit = check_number(group_limit, "group_limit", 0, MAX_GROUP_LIMIT)
+    if limit and gid is None:
+        raise OutOfRange(f"group_limit={limit} limits nothing without a group: give gid= too, or leave group_limit out")
     args = (
         check_id(job_id),
         payload,
@@ -68,7 +71,7 @@ def enqueue(
         _now(now_ms_override),
         check_number(due_ms, "due_ms", 0, MAX_TIME_MS),
         "" if gid is None else check_id(gid, "gid"),
-        check_number(group_limit, "group_limit", 0, MAX_GROUP_LIMIT),
+        limit,
         *call,
     )
     return Operation(script("enqueue"), queue_anchor(queue), args, replies.checked(_job(queue, job_id), replies.second))

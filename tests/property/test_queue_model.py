@@ -162,7 +162,8 @@ class QueueMachine(RuleBasedStateMachine):
     def publish(self, job: dict[str, Any]) -> None:
         now, call, when = self.now, self.call("p"), self.now + job["due"] if job["due"] else 0
         numbers: dict[str, Any] = {name: job[name] for name in ("max_attempts", "timeout_ms", "backoff_ms")}
-        job_id, gid, limit = job["job_id"], job["gid"], job["limit"]
+        job_id, gid = job["job_id"], job["gid"]
+        limit = 0 if gid is None else job["limit"]
         self.send(
             ops.enqueue("q", job_id, b"{}", call=call, gid=gid, group_limit=limit, due_ms=when, now_ms_override=now, **numbers),
             lambda: self.model.enqueue(now, job_id, gid, limit, when, call=call, **numbers),

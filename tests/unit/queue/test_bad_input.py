@@ -83,6 +83,7 @@ CASES = [
     *[bad("publish", OutOfRange, timeout_ms=value) for value in (0, -1, 8 * 24 * 3600 * 1000, None)],
     *[bad("publish", OutOfRange, backoff_ms=value) for value in (-1, 10**12, "5")],
     *[bad("publish", OutOfRange, group_limit=value, gid="g") for value in (-1, 10**7, 1.0)],
+    bad("publish", OutOfRange, group_limit=3),
     *[bad("ack_fail", InputError, error=value) for value in (5, b"text", ValueError("text"))],
     *[bad("heartbeat_many", InputError, leases=value) for value in (None, 5, [5])],
     *[
@@ -135,3 +136,8 @@ def test_what_is_right_would_have_been_sent() -> None:
 def test_the_memory_of_settled_keys_is_checked_when_the_client_is_made(client: type[OmniqClient | AsyncOmniqClient], value: Any) -> None:
     with pytest.raises(OutOfRange, match="keep_settled_ms"):
         client("redis://localhost:1", keep_settled_ms=value)
+
+
+def test_a_group_limit_without_a_group_names_the_way_out() -> None:
+    with pytest.raises(OutOfRange, match="group_limit=3 limits nothing without a group: give gid= too"):
+        NOBODY_THERE.publish(queue="q", payload={}, group_limit=3)
