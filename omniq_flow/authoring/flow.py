@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from omniq_flow.authoring.function import Function
 from omniq_flow.authoring.graph import Graph
-from omniq_flow.authoring.location import of_caller, of_function
+from omniq_flow.authoring.location import of_caller, of_function, placed
 from omniq_flow.authoring.options import FlowOptions
 from omniq_flow.authoring.reference import active_trace
 from omniq_flow.authoring.trace import trace
@@ -56,7 +56,8 @@ class FlowDefinition(Function, Generic[P, R]):
     def with_options(self, **changes: Any) -> Self:
         """Return the flow with other options (fields of FlowOptions); it is the same flow, under the same name."""
         changed = copy.copy(self)
-        changed.options = replace(self.options, **changes)
+        with placed(f"flow {self.name}, .opts"):
+            changed.options = replace(self.options, **changes)
         return changed
 
     def _check(self, fn: Callable[..., Any]) -> None:

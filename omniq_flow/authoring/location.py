@@ -6,12 +6,18 @@ import inspect
 import os
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-_OURS = __name__.rpartition(".")[0] + "."
+from omniq_flow.errors import ArgumentError, InputError
+from omniq_flow.wire.names import shown
+
+_PACKAGE = __name__.split(".", 1)[0]
+_OURS = (f"{_PACKAGE}.authoring.", f"{_PACKAGE}.runtime.")
+_COMMAND_LINE = f"{_PACKAGE}.cli."
 _STDLIB = sysconfig.get_path("stdlib") + os.sep
 _INSTALLED = os.sep + "site-packages" + os.sep
 _NO_MODULE = "interactive"
@@ -43,6 +49,24 @@ def of_caller() -> Location:
     return Location(frame.f_code.co_filename, frame.f_lineno) if frame else Location("<unknown>", 0)
 
 
+def _of_options() -> Location | None:
+    frame = users_frame()
+    # Options typed on the command line are in nobody's source.
+    return None if frame is None or frame.f_globals.get("__name__", "").startswith(_COMMAND_LINE) else of_caller()
+
+
+@contextmanager
+def placed(whose: str, where: Callable[[], Location | None] = _of_options) -> Generator[None]:
+    """Begin what an error about options says with whose they are and where they were written: ``step app.read (app.py:12): ...``."""
+    try:
+        yield
+    except (InputError, ArgumentError) as error:
+        place = where()
+        if place is None:
+            raise
+        raise type(error)(f"{whose} ({place}): {error}") from None
+
+
 def users_frame() -> FrameType | None:
     """Return the frame of the user code that is being run: the innermost outside this package and the standard library."""
     frame: FrameType | None = inspect.currentframe()
@@ -67,6 +91,11 @@ def _is_users(frame: FrameType) -> bool:
         return False
     file = frame.f_code.co_filename
     return not file.startswith("<frozen") and (not file.startswith(_STDLIB) or _INSTALLED in file)
+
+
+def known_as(fn: Callable[..., Any], name: str | None) -> str:
+    """Return what a message calls a function that may not even be one: the name it was given, or the one that it has."""
+    return name or (qualified_name(fn) if inspect.isroutine(fn) else shown(fn))
 
 
 def import_name(module: str) -> str:

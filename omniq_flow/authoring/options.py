@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
 from typing import Any, Literal, TypeAlias, get_args
 
+from omniq_flow.authoring.location import placed
 from omniq_flow.errors import ArgumentError, InvalidId, OutOfRange
 from omniq_flow.wire.names import check_id, check_name, check_number, shown
+from omniq_flow.wire.seconds import DAY, check_seconds
 
-DAY = 86_400.0
 Executor: TypeAlias = Literal["auto", "process"]
 
 _MAX_SECONDS = 30 * DAY
@@ -31,13 +31,15 @@ class Backoff:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.kind not in ("fixed", "exponential"):
-            raise OutOfRange(f"backoff kind must be 'fixed' or 'exponential', not {shown(self.kind)}")
-        _check_seconds(self.seconds, "backoff seconds", 0, _MAX_SECONDS)
-        _check_seconds(self.max_seconds, "backoff max_seconds", 0, _MAX_SECONDS)
-        _check_seconds(self.jitter, "backoff jitter", 0, 1)
-        if self.max_seconds < self.seconds:
-            raise OutOfRange(f"backoff max_seconds ({self.max_seconds:g}) is below its seconds ({self.seconds:g})")
+        with placed("backoff"):
+            if self.kind not in ("fixed", "exponential"):
+                raise OutOfRange(f"kind must be 'fixed' or 'exponential', not {shown(self.kind)}")
+            check_seconds(self.seconds, "seconds", 0, _MAX_SECONDS)
+            check_seconds(self.max_seconds, "max_seconds", 0, _MAX_SECONDS)
+            if not _is_number(self.jitter) or not 0 <= self.jitter <= 1:
+                raise OutOfRange(f"jitter must be between 0 and 1, the part of the pause that may vary, not {shown(self.jitter)}")
+            if self.max_seconds < self.seconds:
+                raise OutOfRange(f"max_seconds ({self.max_seconds:g}) is below its seconds ({self.seconds:g})")
 
     def delay_ms(self, failures: int, rng: Random) -> int:
         """Return the pause in milliseconds after this many failures (1 or more), jitter drawn from ``rng``."""
@@ -69,9 +71,10 @@ class Limit:
     size: int = 1
 
     def __post_init__(self) -> None:
-        if not callable(self.by) and not _is_path(self.by):
-            raise OutOfRange(f"limit by must be an argument's name, a dotted path or a function, not {shown(self.by)}")
-        check_number(self.size, "limit size", 1, 1_000_000)
+        with placed("limit"):
+            if not callable(self.by) and not _is_path(self.by):
+                raise OutOfRange(f"by must be an argument's name, a dotted path or a function, not {shown(self.by)}")
+            check_number(self.size, "size", 1, 1_000_000)
 
     @property
     def label(self) -> str:
@@ -122,7 +125,7 @@ class StepOptions:
         if not isinstance(self.backoff, Backoff):
             raise OutOfRange(f"backoff must be seconds, fixed(...) or exponential(...), not {shown(self.backoff)}")
         if self.timeout is not None:
-            _check_seconds(self.timeout, "timeout", 0.001, _MAX_SECONDS)
+            check_seconds(self.timeout, "timeout", 0.001, _MAX_SECONDS)
         if self.queue is not None:
             check_name(self.queue, "queue")
         if self.limit is not None and not isinstance(self.limit, Limit):
@@ -146,21 +149,19 @@ class FlowOptions:
             check_name(self.queue, "queue")
         if self.key is not None:
             check_id(self.key, "run key")
-        _check_seconds(self.keep, "keep", 1, _MAX_KEEP)
+        check_seconds(self.keep, "keep", 1, _MAX_KEEP)
 
 
 def as_backoff(value: Backoff | float) -> Backoff:
     """Return a Backoff as it is, and a number of seconds as a fixed one."""
-    return fixed(value) if _is_number(value) else value  # type: ignore[arg-type, return-value]
+    return fixed(check_seconds(value, "backoff", 0, _MAX_SECONDS)) if _is_number(value) else value  # type: ignore[return-value]
 
 
-def check_limit(limit: Limit, parameters: Mapping[str, object], step: str) -> None:
+def check_limit(limit: Limit, parameters: Mapping[str, object]) -> None:
     """Raise ArgumentError when the limit's key is made from something that the step does not take."""
     for name in limit.parameters():
         if name not in parameters:
-            raise ArgumentError(
-                f"limit of step {step} is by {limit.label!r}, but the step has no parameter {name!r}: it takes {', '.join(parameters)}"
-            )
+            raise ArgumentError(f"limit is by {limit.label!r}, but the step has no parameter {name!r}: it takes {', '.join(parameters)}")
 
 
 def _key_text(value: object) -> str:
@@ -183,10 +184,3 @@ def _are_exceptions(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_seconds(value: object, what: str, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise OutOfRange(f"{what} must be a number from {low:g} to {high:g}, not {type(value).__name__}: {shown(value)}")
-    if not (math.isfinite(value) and low <= value <= high):
-        raise OutOfRange(f"{what} must be from {low:g} to {high:g}, not {shown(value)}")

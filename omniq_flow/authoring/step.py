@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, Ty
 
 from omniq_flow.authoring import inprocess
 from omniq_flow.authoring.function import Function
-from omniq_flow.authoring.location import of_caller
+from omniq_flow.authoring.location import known_as, of_caller, of_function, placed
 from omniq_flow.authoring.options import Backoff, Executor, Limit, StepOptions, as_backoff, check_limit
 from omniq_flow.authoring.reference import active_trace, is_reference, origin
 from omniq_flow.authoring.trace import spread
@@ -54,7 +54,8 @@ class Step(Function, Generic[P, R]):
         if not self.is_async and iscoroutinefunction(unwrap(fn)):
             raise DefinitionError(f"step {self.name} ({self.location}) is a plain function around an async one; make the wrapper async def")
         self._after: tuple[object, ...] = ()
-        self._check_options()
+        with placed(f"step {self.name}", lambda: self.location):
+            self._check_options()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and return its result, an async one to its end; in the body of a flow, make it a node."""
@@ -94,11 +95,12 @@ class Step(Function, Generic[P, R]):
         ``after=[a, b]`` lets the call begin only when ``a`` and ``b``, results of other steps of the flow, are there.
         """
         changed = copy.copy(self)
-        changed.options = replace(self.options, **_checked(settings))
-        if is_reference(after):
-            raise ArgumentError(f"step {self.name}: after takes a list of results: after=[{origin(after).text}]")
-        changed._after = (*self._after, *after)  # noqa: SLF001  # a copy of ourselves
-        changed._check_options()  # noqa: SLF001
+        with placed(f"step {self.name}, .opts"):
+            changed.options = replace(self.options, **_checked(settings))
+            if is_reference(after):
+                raise ArgumentError(f"after takes a list of results: after=[{origin(after).text}]")
+            changed._after = (*self._after, *after)  # noqa: SLF001  # a copy of ourselves
+            changed._check_options()  # noqa: SLF001
         return changed
 
     def invoke(self, arguments: Mapping[str, Any]) -> R | Awaitable[R]:
@@ -141,9 +143,9 @@ class Step(Function, Generic[P, R]):
 
     def _check_options(self) -> None:
         if self.options.limit is not None:
-            check_limit(self.options.limit, self.signature.parameters, self.name)
+            check_limit(self.options.limit, self.signature.parameters)
         if self.options.executor == "process" and self.is_async:
-            raise OutOfRange(f"step {self.name} ({self.location}) is async; executor='process' runs sync functions: make it def")
+            raise OutOfRange("the step is async; executor='process' runs sync functions: make it def")
 
 
 class _StepDecorator(Protocol):
@@ -165,11 +167,12 @@ def step(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **
     Options: ``retries`` after errors in ``retry_on`` (all of Exception), ``backoff`` (seconds, ``fixed(...)`` or ``exponential(...)``),
     ``timeout`` of one attempt, ``queue``, ``limit`` (``Limit(by, size)``), ``executor`` ("process" for CPU-bound sync functions),
     ``crashes`` (how often a worker may die under it), ``window`` (children of a fan-out in the queue at a time), ``name``.
-    Raises OutOfRange, ArgumentError, InvalidName or DefinitionError here, at decoration.
+    Raises OutOfRange, ArgumentError, InvalidName or DefinitionError here, at decoration, with the step's name and place.
     """
-    options = StepOptions(**_checked(settings))
 
     def decorate(fn: Callable[..., Any]) -> Step[..., Any]:
+        with placed(f"step {known_as(fn, name)}", lambda: of_function(unwrap(fn))):
+            options = StepOptions(**_checked(settings))
         return Step(fn, options, name=name)
 
     return decorate if fn is None else decorate(fn)

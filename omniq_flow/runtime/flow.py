@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar, overload
 
 from omniq_flow.authoring.flow import FlowDefinition
-from omniq_flow.authoring.location import import_name
+from omniq_flow.authoring.location import import_name, known_as, of_function, placed
 from omniq_flow.authoring.options import FlowOptions
 from omniq_flow.compiler.compile import compile_flow
 from omniq_flow.compiler.compiled import CompiledFlow
@@ -121,9 +122,10 @@ def flow(
     ``name`` replaces the module's and function's name, by which workers and runs know the flow. ``queue`` is where steps run that name
     none. ``keep`` is how many seconds an ended run is kept (7 days).
     """
-    options = FlowOptions(queue=queue) if keep is None else FlowOptions(queue=queue, keep=keep)
 
     def decorate(fn: Callable[P, R]) -> Flow[P, R]:
+        with placed(f"flow {known_as(fn, name)}", lambda: of_function(unwrap(fn))):
+            options = FlowOptions(queue=queue) if keep is None else FlowOptions(queue=queue, keep=keep)
         return Flow(fn, options, name=name)
 
     return decorate if fn is None else decorate(fn)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from inspect import currentframe
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ import pytest
 from omniq_flow.authoring.options import Backoff, FlowOptions, Limit, StepOptions, exponential, fixed
 from omniq_flow.authoring.step import step
 from omniq_flow.errors import ArgumentError, InvalidId, InvalidName, OutOfRange
+from omniq_flow.runtime.flow import flow
 
 
 @dataclass
@@ -109,7 +111,46 @@ def test_a_step_with_an_absurd_option_is_refused_at_decoration_and_per_call(opti
 
 def test_an_option_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(ArgumentError, match="steps have no option retires; they have retries, backoff, timeout"):
-        step(retires=3)  # type: ignore[call-overload]
+        step(retires=3)(check_nothing)  # type: ignore[call-overload]
+
+
+def test_an_error_in_the_options_of_a_step_says_whose_they_are_and_where_they_were_written() -> None:
+    line = check_nothing.__code__.co_firstlineno
+    for bad, said in (
+        ({"timeout": -3}, "timeout must be between 0.001 s and 30 days, not -3"),
+        ({"timeout": "3"}, "timeout must be a number of seconds, between 0.001 s and 30 days, not str: '3'"),
+        ({"backoff": -1}, "backoff must be between 0 s and 30 days, not -1"),
+        ({"retires": 3}, "steps have no option retires"),
+    ):
+        settings: Any = bad
+        with pytest.raises((OutOfRange, ArgumentError)) as decorated:
+            step(**settings)(check_nothing)
+        whose, place, rest = str(decorated.value).partition(f"test_options.py:{line}): ")
+        assert (whose.startswith(f"step {__name__}.check_nothing ("), bool(place), rest.startswith(said)) == (True, True, True)
+        fine = step(check_nothing)
+        here = currentframe()
+        assert here is not None
+        with pytest.raises((OutOfRange, ArgumentError)) as per_call:
+            fine.opts(**settings)
+        assert str(per_call.value).startswith(f"step {__name__}.check_nothing, .opts (")
+        assert f"test_options.py:{here.f_lineno - 2}): {said}" in str(per_call.value)
+
+
+def test_an_error_in_the_options_of_a_flow_says_whose_they_are_and_where_they_were_written() -> None:
+    place = rf"test_options\.py:{check_nothing.__code__.co_firstlineno}\): "
+    with pytest.raises(OutOfRange, match=rf"^flow .*check_nothing \(.*{place}keep must be between 1 s and 3650 days, not 0$"):
+        flow(keep=0)(check_nothing)
+    with pytest.raises(OutOfRange, match=r"^flow .*check_nothing, \.opts \(.*test_options\.py:\d+\): keep must be between 1 s and"):
+        flow(check_nothing).opts(keep=-4)
+    with pytest.raises(InvalidName, match=r"^flow bills \(.*'a b' is no valid queue name"):
+        flow(name="bills", queue="a b")(check_nothing)
+
+
+def test_a_backoff_or_limit_that_cannot_be_says_where_it_was_written() -> None:
+    with pytest.raises(OutOfRange, match=r"^backoff \(.*test_options\.py:\d+\): seconds must be between 0 s and 30 days, not -1$"):
+        fixed(-1)
+    with pytest.raises(OutOfRange, match=r"^limit \(.*test_options\.py:\d+\): size must be from 1 to 1000000, not 0$"):
+        Limit("page", 0)
 
 
 def test_one_error_class_to_retry_on_needs_no_tuple() -> None:
@@ -168,7 +209,7 @@ def test_a_limit_by_something_the_step_does_not_take_is_refused_at_decoration() 
         return owner
 
     for limit in (Limit("tenant"), Limit("tenant.name"), Limit(by_owner)):
-        with pytest.raises(ArgumentError, match=r"limit of step .*read is by .* no parameter '(tenant|owner)': it takes page, lang"):
+        with pytest.raises(ArgumentError, match=r"step .*read .*: limit is by .* no parameter '(tenant|owner)': it takes page, lang"):
 
             @step(limit=limit)
             def read(page: str, lang: str) -> None: ...
