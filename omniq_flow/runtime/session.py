@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from omniq_flow.embedded import embedded_url
@@ -82,15 +81,16 @@ _lock = threading.Lock()
 _current: list[Session] = []
 
 
-def connect(url: str | None = None, **options: Any) -> Session:
+def connect(url: str | None = None, *, one_server: bool = True) -> Session:
     """Choose the server for this process and return the session.
 
     Without a URL it is ``OMNIQ_FLOW_URL``, and without that an embedded server that starts by itself in the project's ``.omniq-flow/``.
+    ``one_server=False`` goes slot by slot: no script touches the slots of several queues and runs at once.
     The server is contacted on first use; BadUrl is raised at once, also for "", and leaves the session before as it was.
     """
     if url is None:
         url = os.environ.get(URL_VARIABLE) or embedded_url()
-    session = Session(url, **options)
+    session = Session(url, one_server=one_server)
     with _lock:
         before = _current.copy()
         _current[:] = [session]
