@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +68,9 @@ class WorkerOptions:
         check_seconds(self.drain, "drain", 0, DAY)
         for name in ("queues", "modules"):
             names: object = getattr(self, name)
-            if isinstance(names, str | bytes) or not isinstance(names, Iterable):
-                raise InputError(f"{name} must be a list of names, not {shown(names)}" + (f": [{names!r}]" if isinstance(names, str) else ""))
+            if isinstance(names, str | bytes) or not isinstance(names, Collection):
+                way_out = f": [{shown(names)}]" if isinstance(names, str) else ""
+                raise InputError(f"{name} must be a list of names, not {shown(names)}{way_out}")
         for queue in self.queues:
             check_name(queue, "queue")
         if not isinstance(self.burst, bool):

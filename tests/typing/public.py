@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_type
 
-from omniq_flow import Flow, Run, Step, fan, flow, step
+from omniq_flow import Flow, Run, Step, connect, fan, flow, step, worker
 
 
 @dataclass
@@ -54,6 +54,16 @@ def started() -> None:
     digitize.start()  # type: ignore[call-arg]
     digitize.start("x", lang="de")  # type: ignore[call-arg]
     digitize.opts(name="x")  # type: ignore[call-arg]
+
+
+def served() -> None:
+    connect("redis://localhost", one_server=False)
+    connect(one_sever=False)  # type: ignore[call-arg]
+    with worker(digitize, quiet, concurrency=3, queues=["slow"], lease=5, janitor=0.5, drain=1, burst=True, modules=("app",)):
+        pass
+    worker(digitize, concurency=3)  # type: ignore[call-arg]
+    worker(digitize, lease="5")  # type: ignore[arg-type]
+    worker(split)  # type: ignore[arg-type]
 
 
 async def started_from_async_code() -> None:
