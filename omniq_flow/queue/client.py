@@ -104,9 +104,10 @@ class OmniqClient:
         """Enqueue a job with a dict or a list as payload and return its id (a ULID unless given).
 
         `options`: max_attempts (3), timeout_ms (30,000, how long its lease lasts), backoff_ms (5,000), due_ms (0: now), gid (no group),
-        group_limit (0: not said; above that it needs gid), now_ms_override. With due_ms ahead it waits in the delayed lane until then. Jobs of a group run in order,
-        at most group_limit at once (the first limit that a group is given stays; 1 without any). A job id that is waiting, delayed
-        or leased is left alone; one that is completed or failed is queued anew. Raises NotStructured, NotSerialisable, TooLarge.
+        group_limit (0: not said; above that it needs gid), now_ms_override. With due_ms ahead it waits in the delayed lane until then.
+        Jobs of a group run in order, at most group_limit at once (the first limit that a group is given stays; 1 without any). A job id
+        that is waiting, delayed or leased is left alone; one that is completed or failed is queued anew. Raises NotStructured,
+        NotSerialisable, TooLarge.
         """
         return self._publish(queue, encode_payload(payload), job_id, options)
 
