@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from redis import AuthenticationError, RedisError
 from redis import ConnectionError as LostConnection
@@ -21,7 +21,8 @@ FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 
 # The builtin ConnectionError and TimeoutError are what connecting itself raises, while a server restarts for instance.
-_PASSING: tuple[type[Any], ...] = (LostConnection, NoAnswer, ConnectionError, TimeoutError)
+# redis-py takes them, but its types for asyncio name only its own.
+_PASSING = cast("tuple[type[Any], ...]", (LostConnection, NoAnswer, ConnectionError, TimeoutError))
 _TIMEOUTS: tuple[type[Exception], ...] = (NoAnswer, TimeoutError)
 
 # redis-py repeats the health check inside connecting and connecting inside a command, which multiplies: only the outermost may repeat.
