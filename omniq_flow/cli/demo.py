@@ -63,7 +63,8 @@ def demo(folder: Path | None, url: str | None) -> int:
     try:
         _work(session, run.head(), url)
     except KeyboardInterrupt:
-        say(f"\nstopped, {progress(run)}; type omniq-flow demo again to carry on with run {run.id}")
+        command = f"omniq-flow demo --folder {folder}" if folder else "omniq-flow demo"
+        say(f"\nstopped, {progress(run)}; type {command} again to carry on with run {run.id}")
         raise
     title = f"{folder}, read by Python" if folder else "The standard library of Python"
     _print(run, page(run.result(), f"{title} {platform.python_version()}"), url)
