@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
+from redis import ConnectionError as LostConnection
+from redis import TimeoutError as NoAnswer
+
 from omniq_flow.compiler.plan import MapNode, Plan
 from omniq_flow.errors import RunCancelled, RunFailed, RunNotFound
 from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.queue.connect import address_of
-from omniq_flow.queue.translation import typed_errors
+from omniq_flow.queue.client import OmniqClient
 from omniq_flow.render.picture import Picture
 from omniq_flow.runtime.delivery import RunHead
 from omniq_flow.runtime.failure import decode_failure, run_failed
@@ -108,9 +110,16 @@ class Run(Generic[R]):
         watch = self._watch(timeout)
         client = self._session.client
         status = watch.judge(client.run(view(self.id)))
-        if status is not None:
-            return status
-        with typed_errors(address_of(client.redis)), client.redis.pubsub() as channel:  # type: ignore[no-untyped-call]
+        while status is None:
+            try:
+                status = self._hear(client, watch)
+            except (LostConnection, NoAnswer):
+                # Only the subscription is lost; whether the server is, the next look tells.
+                status = watch.judge(client.run(view(self.id)))
+        return status
+
+    def _hear(self, client: OmniqClient, watch: Watch) -> Status:
+        with client.redis.pubsub() as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(ended_channel(self.id))
             # Look only once the server has confirmed, or an end between look and subscription would go unheard.
             channel.get_message(timeout=LOOK_AGAIN_S)
@@ -127,12 +136,14 @@ class Run(Generic[R]):
         watch = self._watch(timeout)
         client = self._session.aclient()
         status = watch.judge(await client.run(view(self.id)))
-        if status is not None:
-            return status
-        with typed_errors(address_of(client.redis)):
-            return await self._heard(client, watch)
+        while status is None:
+            try:
+                status = await self._ahear(client, watch)
+            except (LostConnection, NoAnswer):
+                status = watch.judge(await client.run(view(self.id)))
+        return status
 
-    async def _heard(self, client: AsyncOmniqClient, watch: Watch) -> Status:
+    async def _ahear(self, client: AsyncOmniqClient, watch: Watch) -> Status:
         async with client.redis.pubsub() as channel:
             await channel.subscribe(ended_channel(self.id))
             await channel.get_message(timeout=LOOK_AGAIN_S)
