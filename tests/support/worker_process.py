@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from omniq_flow.worker.worker import Worker, WorkerOptions
 
 
 @contextmanager
-def worker_process(session: Session, **options: Any) -> Iterator[subprocess.Popen[str]]:
+def worker_process(session: Session, **options: Any) -> Generator[subprocess.Popen[str]]:
     """Run a worker on the flows of ``worker_flows`` beside this process; it says READY and STOPPING. It is killed in the end."""
     command = [sys.executable, __file__, session.url, str(int(session.one_server)), json.dumps(options)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
