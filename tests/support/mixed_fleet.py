@@ -1,16 +1,20 @@
-"""Two makes of client on one queue, a ledger of what must have become of each job, and an audit of the keyspace."""
+"""Two makes of client that work on one queue, whoever published or leased its jobs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
+import pytest
 import redis
+from queue_ledger import GIDS, LANES, Job, Lane, Ledger, audit
 
-Lane = Literal["wait", "active", "delayed", "failed", "completed"]
-LANES: tuple[Lane, ...] = ("wait", "active", "delayed", "failed", "completed")
-GIDS = ("company:acme", "g2")
+from omniq_flow.errors import JobActive, JobNotActive, TokenMismatch
+from omniq_flow.queue import OmniqClient, QueueMonitor, ReservePaused
+
+Side = Literal["ours", "theirs"]
 
 
 class Peer:
@@ -26,105 +30,247 @@ class Peer:
         return "<omniq>"
 
 
-@dataclass
-class Job:
-    """What the ledger knows of a job."""
-
-    job_id: str
-    gid: str
-    max_attempts: int
-    timeout_ms: int
-    backoff_ms: int
-    lane: Lane
-    attempt: int = 0
-    due: int = 0
-    lock: int = 0
-    token: str = ""
+class Nothing(Exception):
+    """There is nothing with which an action could be done."""
 
 
-@dataclass
-class Ledger:
-    """All jobs, in the order in which they entered their lanes, and what follows from that."""
+class Fleet:
+    """Lets either side do what both can do, and notes in the ledger what must have come of it.
 
-    jobs: dict[str, Job] = field(default_factory=dict)
-    limits: dict[str, int] = field(default_factory=dict)
-    paused: bool = False
-    grouped_first: bool = True
+    An action that needs a job where there is none is passed over.
+    """
 
-    def enter(self, job: Job, lane: Lane, *, front: bool = False) -> None:
-        """Move a job into a lane, at its end or its front."""
-        job.lane = lane
-        self.jobs.pop(job.job_id, None)
-        self.jobs = {job.job_id: job} | self.jobs if front else self.jobs | {job.job_id: job}
+    def __init__(self, raw: redis.Redis, text: redis.Redis, theirs: Peer, monitor: Any) -> None:
+        self._text = text
+        self.clients: dict[Side, Any] = {"ours": OmniqClient(redis=raw), "theirs": theirs}
+        self.monitors = QueueMonitor(self.clients["ours"]), monitor
+        self.ledger = Ledger()
+        self.now = 1_000_000
+        self.published = 0
+        self.spent: list[tuple[str, str]] = []
+        self.counters: dict[str, tuple[int, set[str]]] = {}
 
-    def in_lane(self, lane: Lane) -> list[Job]:
-        """Return the jobs of a lane in the order in which they came."""
-        return [job for job in self.jobs.values() if job.lane == lane]
+    def act(self, action: Sequence[Any]) -> None:
+        """Do something, unless there is nothing that it could be done with, and audit the books."""
+        name, *arguments = action
+        with suppress(Nothing):
+            getattr(self, name)(*arguments)
+        audit(self._text, self.ledger)
 
-    def waiting(self, gid: str) -> list[Job]:
-        """Return the waiting jobs of a group, or without one ("")."""
-        return [job for job in self.in_lane("wait") if job.gid == gid]
+    def pick(self, pick: int, *lanes: Lane) -> Job:
+        """Return one of the jobs in these lanes."""
+        found = [job for lane in lanes for job in self.ledger.in_lane(lane)]
+        if not found:
+            raise Nothing
+        return found[pick % len(found)]
 
-    def has_room(self, gid: str) -> bool:
-        """Tell whether the group has a free place."""
-        return sum(job.gid == gid for job in self.in_lane("active")) < self.limits.get(gid, 1)
+    def publish(self, side: Side, several: list[dict[str, Any]]) -> None:
+        for facts in several:
+            self._publish_new(side, facts)
 
-    def candidates(self) -> list[Job]:
-        """Return the jobs of which the next reserve must lease one: heads of lines, grouped and ungrouped in turn."""
-        if self.paused:
-            return []
-        grouped = [self.waiting(gid)[0] for gid in GIDS if self.waiting(gid) and self.has_room(gid)]
-        ungrouped = self.waiting("")[:1]
-        return (grouped or ungrouped) if self.grouped_first else (ungrouped or grouped)
+    def _publish_new(self, side: Side, facts: dict[str, Any]) -> None:
+        gid, limit, delay = facts["gid"], facts["limit"], facts["delay"]
+        if not gid or (side == "theirs" and delay and gid not in self.ledger.limits):
+            limit = 0
+        self.published += 1
+        job = Job(f"j{self.published:03}", gid, facts["max_attempts"], facts["timeout_ms"], facts["backoff_ms"], "wait")
+        self._publish(side, job, limit, delay)
 
-    def due(self, now: int) -> list[Job]:
-        """Return the delayed jobs that are due."""
-        return sorted((job for job in self.in_lane("delayed") if job.due <= now), key=lambda job: (job.due, job.job_id))
+    def _publish(self, side: Side, job: Job, limit: int = 0, delay: int = 0) -> None:
+        options: dict[str, Any] = {
+            "gid": job.gid or None,
+            "group_limit": limit if job.gid else 0,
+            "due_ms": self.now + delay if delay else 0,
+        }
+        numbers = {name: getattr(job, name) for name in ("max_attempts", "timeout_ms", "backoff_ms")}
+        payload = {"job": job.job_id, "é": [1.5, None]}
+        client = self.clients[side]
+        assert client.publish(queue="q", payload=payload, job_id=job.job_id, now_ms_override=self.now, **options, **numbers) == job.job_id
+        job.due = self.now + delay
+        if job.gid and limit:
+            self.ledger.limits.setdefault(job.gid, limit)
+        self.ledger.enter(job, "delayed" if delay else "wait")
 
-    def expired(self, now: int) -> list[Job]:
-        """Return the leased jobs whose lease has run out."""
-        return [job for job in self.in_lane("active") if job.lock <= now]
+    def publish_again(self, _side: Side, pick: int) -> None:
+        known = self.pick(pick, *LANES)
+        if known.lane in {"failed", "completed"}:
+            self._publish("ours", dataclasses.replace(known, attempt=0, lane="wait"))
+        else:
+            assert self.clients["ours"].publish(queue="q", payload={}, job_id=known.job_id, now_ms_override=self.now) == known.job_id
+
+    def reserve(self, side: Side, others: list[Side]) -> None:
+        for each in (side, *others):
+            self._reserve(each)
+
+    def _reserve(self, side: Side) -> None:
+        expected = {job.job_id: job for job in self.ledger.candidates()}
+        found = self.clients[side].reserve(queue="q", now_ms_override=self.now)
+        if self.ledger.paused:
+            assert found.status == ReservePaused().status
+            return
+        if not expected:
+            assert found is None
+            return
+        job = expected[found.job_id]
+        job.attempt, job.lock, job.token = job.attempt + 1, self.now + job.timeout_ms, found.lease_token
+        assert (found.attempt, found.max_attempts, found.lock_until_ms, found.gid) == (job.attempt, job.max_attempts, job.lock, job.gid)
+        assert '"job"' in found.payload
+        self.ledger.enter(job, "active")
+        self.ledger.grouped_first = not self.ledger.grouped_first
+
+    def heartbeat(self, side: Side, pick: int) -> None:
+        job = self.pick(pick, "active")
+        lock = self.clients[side].heartbeat(queue="q", job_id=job.job_id, lease_token=job.token, now_ms_override=self.now)
+        assert lock >= self.now + job.timeout_ms if side == "theirs" else lock == self.now + job.timeout_ms
+        job.lock = lock
+
+    def ack_success(self, side: Side, pick: int) -> None:
+        job = self.pick(pick, "active")
+        self.clients[side].ack_success(queue="q", job_id=job.job_id, lease_token=job.token, now_ms_override=self.now)
+        self._leave(job, "completed")
+
+    def ack_fail(self, side: Side, pick: int) -> None:
+        job = self.pick(pick, "active")
+        found = self.clients[side].ack_fail(queue="q", job_id=job.job_id, lease_token=job.token, error="é", now_ms_override=self.now)
+        self._leave(job, "delayed" if job.attempt < job.max_attempts else "failed", backoff=True)
+        assert tuple(found) == (("RETRY", job.due) if job.lane == "delayed" else ("FAILED", None))
+
+    def release(self, _side: Side, pick: int, delay: int) -> None:
+        job = self.pick(pick, "active")
+        self.clients["ours"].release(queue="q", job_id=job.job_id, lease_token=job.token, delay_ms=delay, now_ms_override=self.now)
+        job.attempt -= 1
+        self._leave(job, "delayed" if delay else "wait", front=True)
+        job.due = self.now + delay
+
+    def _leave(self, job: Job, lane: Lane, *, backoff: bool = False, front: bool = False) -> None:
+        self.spent.append((job.job_id, job.token))
+        job.token = ""
+        job.due = self.now + job.backoff_ms if backoff else job.due
+        self.ledger.enter(job, lane, front=front)
+
+    def a_spent_token_changes_nothing(self, side: Side, pick: int, method: str) -> None:
+        if not self.spent:
+            raise Nothing
+        job_id, token = self.spent[-1 - pick % len(self.spent)]
+        refused = (JobNotActive, TokenMismatch) if side == "ours" else Exception
+        try:
+            getattr(self.clients[side], method)(queue="q", job_id=job_id, lease_token=token, now_ms_override=self.now)
+        except refused:
+            return
+        assert side == "ours", "ours may answer once more what it answered before, theirs must refuse"
+
+    def promote_delayed(self, side: Side) -> None:
+        due = self.ledger.due(self.now)
+        assert self.clients[side].promote_delayed(queue="q", now_ms_override=self.now) == len(due)
+        for job in due:
+            self.ledger.enter(job, "wait")
+
+    def reap_expired(self, side: Side) -> None:
+        expired = self.ledger.expired(self.now)
+        assert self.clients[side].reap_expired(queue="q", now_ms_override=self.now) == len(expired)
+        for job in expired:
+            self._leave(job, "delayed" if job.attempt < job.max_attempts else "failed", backoff=True)
+
+    def retry_failed(self, side: Side, wanted: list[int], batch: bool) -> None:
+        jobs = list({job.job_id: job for job in (self.pick(pick, "failed") for pick in wanted)}.values())
+        client = self.clients[side]
+        if batch:
+            found = client.retry_failed_batch(queue="q", job_ids=[job.job_id for job in jobs], now_ms_override=self.now)
+            assert [_item(item) for item in found] == [(job.job_id, "OK", None) for job in jobs]
+        else:
+            jobs = jobs[:1]
+            client.retry_failed(queue="q", job_id=jobs[0].job_id, now_ms_override=self.now)
+        for job in jobs:
+            job.attempt = 0
+            self.ledger.enter(job, "wait")
+
+    def remove(self, side: Side, wanted: list[int], batch: bool) -> None:
+        jobs = list({job.job_id: job for job in (self.pick(pick, "wait", "delayed", "failed", "completed") for pick in wanted)}.values())
+        jobs = [job for job in jobs if _removal_lane(job) == _removal_lane(jobs[0])]
+        lane, client = _removal_lane(jobs[0]), self.clients[side]
+        if batch:
+            found = client.remove_jobs_batch(queue="q", lane=lane, job_ids=[job.job_id for job in jobs])
+            assert [_item(item) for item in found] == [(job.job_id, "OK", None) for job in jobs]
+        else:
+            jobs = jobs[:1]
+            client.remove_job(queue="q", job_id=jobs[0].job_id, lane=lane)
+        for job in jobs:
+            del self.ledger.jobs[job.job_id]
+
+    def a_leased_job_cannot_be_removed(self, side: Side, pick: int) -> None:
+        job = self.pick(pick, "active")
+        with pytest.raises(JobActive if side == "ours" else Exception):
+            self.clients[side].remove_job(queue="q", job_id=job.job_id, lane="gwait" if job.gid else "wait")
+
+    def pause_or_resume(self, side: Side, pause: bool) -> None:
+        client = self.clients[side]
+        if pause:
+            assert client.pause(queue="q") == "OK"
+        else:
+            assert client.resume(queue="q") == int(self.ledger.paused)
+        self.ledger.paused = pause
+        assert all(each.is_paused(queue="q") == pause for each in self.clients.values())
+
+    def child_init(self, side: Side, expected: int) -> None:
+        key = f"k{len(self.counters)}"
+        self.clients[side].childs_init(key=key, expected=expected)
+        self.counters[key] = (expected, set())
+
+    def child_ack(self, side: Side, pick: int, child: int) -> None:
+        is_open = [key for key, (expected, acked) in self.counters.items() if len(acked) < expected]
+        if not is_open:
+            raise Nothing
+        key = is_open[pick % len(is_open)]
+        expected, acked = self.counters[key]
+        acked.add(f"child{child % expected}")
+        assert self.clients[side].child_ack(key=key, child_id=f"child{child % expected}") == expected - len(acked)
+
+    def the_next_falls_due(self, side: Side) -> None:
+        """Let the time come at which a lease runs out or a delay ends, and let one side see to it."""
+        times = [job.lock for job in self.ledger.in_lane("active")] + [job.due for job in self.ledger.in_lane("delayed")]
+        if not times:
+            raise Nothing
+        self.now = max(self.now, min(times))
+        self.reap_expired(side)
+        self.promote_delayed(side)
+
+    def time_passes(self, _side: Side, by: int) -> None:
+        self.now += by
+
+    def work_off(self) -> None:
+        """Work off what is left, with either side in turn: nothing is stuck."""
+        self.pause_or_resume("ours", pause=False)
+        for number in range(1 + self.published * 6):
+            if not (self.ledger.in_lane("wait") or self.ledger.in_lane("active") or self.ledger.in_lane("delayed")):
+                return
+            side: Side = "theirs" if (number + self.published) % 2 else "ours"
+            self.now += 40_000
+            for name, *arguments in (["reap_expired"], ["promote_delayed"], ["reserve", []], ["ack_success", 0]):
+                self.act([name, side, *arguments])
+        raise AssertionError(f"not every job has ended: {self.ledger}")
 
 
-def audit(client: redis.Redis, ledger: Ledger) -> None:
-    """Hold the keyspace of queue `q` against the ledger, and its parts against each other."""
-    found = _read(client, ledger)
-    lanes: dict[Lane, list[str]] = {
-        "wait": [*found["{q}:wait"], *(job_id for gid in GIDS for job_id in found[f"{{q}}:g:{gid}:wait"])],
-        "active": found["{q}:active"], "delayed": found["{q}:delayed"], "failed": found["{q}:failed"], "completed": found["{q}:completed"],
-    }  # fmt: skip
-    places = Counter(job_id for lane in lanes.values() for job_id in lane)
-    assert places == Counter(list(ledger.jobs)), "every job is in one place, and nothing else is"
+def compare_monitors(ours: QueueMonitor, theirs: Any, job_ids: list[str]) -> None:
+    """Look at queue `q` through both monitors; all that theirs shows, ours shows too."""
+    assert _shown(ours.stats("q")) == _shown(theirs.stats("q"))
     for lane in LANES:
-        assert sorted(lanes[lane]) == sorted(job.job_id for job in ledger.in_lane(lane)), f"lane {lane}"
-        assert sorted(found[f"{{q}}:idx:{lane}"]) == sorted(lanes[lane]), f"idx:{lane} lists the lane"
-    for job in ledger.jobs.values():
-        state, attempt, token, gid = found[f"{{q}}:job:{job.job_id}"]
-        assert (state, attempt, token or "", gid or "") == (job.lane, str(job.attempt), job.token, job.gid)
-    for gid in ("", *GIDS):
-        line = found[f"{{q}}:g:{gid}:wait"] if gid else found["{q}:wait"]
-        assert line == [job.job_id for job in ledger.waiting(gid)], f"the line of group {gid!r} is in order"
-    for gid in GIDS:
-        assert int(found[f"{{q}}:g:{gid}:inflight"] or 0) == sum(job.gid == gid for job in ledger.in_lane("active")), f"leases of {gid}"
-    ready = {gid for gid in GIDS if ledger.waiting(gid) and ledger.has_room(gid)}
-    assert set(found["{q}:groups:ready"]) == ready, "a group with work and room is in line, no other is"
-    assert bool(found["{q}:paused"]) == ledger.paused
+        for offset, reverse in ((0, False), (0, True), (3, False), (90, False)):
+            page, foreign = ours.lane_page("q", lane, offset, 20, reverse), theirs.lane_page("q", lane, offset, 20, reverse)
+            assert [_shown(job) for job in page] == [_shown(job) for job in foreign]
+        assert [_shown(job) for job in ours.find_jobs("q", lane, job_ids)] == [_shown(job) for job in theirs.find_jobs("q", lane, job_ids)]
+    for job_id in [*job_ids[:5], "nobody"]:
+        assert _shown(ours.get_job("q", job_id)) == _shown(theirs.get_job("q", job_id))
+    assert ours.groups_ready("q") == theirs.groups_ready("q")
+    assert [_shown(group) for group in ours.group_status("q", GIDS)] == [_shown(group) for group in theirs.group_status("q", list(GIDS))]
 
 
-def _read(client: redis.Redis, ledger: Ledger) -> dict[str, Any]:
-    with client.pipeline(transaction=False) as pipeline:
-        names: list[str] = []
+def _shown(value: Any) -> Any:
+    return None if value is None else dataclasses.asdict(value)
 
-        def ask(name: str, command: str, *arguments: Any) -> None:
-            names.append(name)
-            pipeline.execute_command(command, name, *arguments)  # type: ignore[no-untyped-call]
 
-        for name in ("wait", "failed", "completed", *(f"g:{gid}:wait" for gid in GIDS)):
-            ask(f"{{q}}:{name}", "LRANGE", 0, -1)
-        for name in ("active", "delayed", "groups:ready", *(f"idx:{lane}" for lane in LANES)):
-            ask(f"{{q}}:{name}", "ZRANGE", 0, -1)
-        for name in ("paused", *(f"g:{gid}:inflight" for gid in GIDS)):
-            ask(f"{{q}}:{name}", "GET")
-        for job_id in ledger.jobs:
-            ask(f"{{q}}:job:{job_id}", "HMGET", "state", "attempt", "lease_token", "gid")
-        return dict(zip(names, pipeline.execute(), strict=True))
+def _item(item: Any) -> tuple[str, str, str | None]:
+    return item.job_id, item.status, item.reason
+
+
+def _removal_lane(job: Job) -> str:
+    return "gwait" if job.lane == "wait" and job.gid else job.lane
