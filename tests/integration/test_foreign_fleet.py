@@ -79,7 +79,7 @@ def publish(ours: OmniqClient, theirs: Any) -> list[str]:
         client = theirs if number % 2 else ours
         gid = f"g{number % 3}" if number % 5 else None
         due_ms = 0 if number % 7 else soon
-        published.append(client.publish(queue="q", payload={"é": 1}, gid=gid, group_limit=2, due_ms=due_ms))
+        published.append(client.publish(queue="q", payload={"é": 1}, gid=gid, group_limit=2 if gid else 0, due_ms=due_ms))
     return published
 
 
