@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import defaultdict, deque
-from collections.abc import Generator, Hashable
+from collections.abc import Generator, Hashable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -29,17 +29,20 @@ class CallNumbers:
     """Numbers calls that may run side by side and finish in any order. Safe to use from several threads and after a fork."""
 
     def __init__(self) -> None:
-        self._pid = 0
-        self._client = ""
-        self._numbers = itertools.count(1)
+        self._series = self._begin()
 
     def next(self) -> Call:
         """Return the next call."""
-        if self._pid != os.getpid():
+        series = self._series
+        if series[0] != os.getpid():
             # A fork copies the count: under the parent's name the child's first calls would look like repeats and be dropped.
-            self._client, self._numbers = new_caller_id(), itertools.count(1)
-            self._pid = os.getpid()
-        return Call(self._client, next(self._numbers))
+            self._series = series = self._begin()
+        return Call(series[1], next(series[2]))
+
+    @staticmethod
+    def _begin() -> tuple[int, str, Iterator[int]]:
+        """One value, so that threads that begin anew at the same time cannot mix a name with another one's count."""
+        return os.getpid(), new_caller_id(), itertools.count(1)
 
 
 class Claimants:
@@ -50,15 +53,15 @@ class Claimants:
     """
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
-        self._free: defaultdict[Hashable, deque[Call]] = defaultdict(deque)
+        self._pool = self._begin()
 
     @contextmanager
     def lend(self, kind: Hashable) -> Generator[Call]:
         """Lend a claimant for one call; calls of one kind are alike in operation, queue and numbers asked for."""
-        if self._pid != os.getpid():
-            self._pid, self._free = os.getpid(), defaultdict(deque)
-        free = self._free[kind]
+        pool = self._pool
+        if pool[0] != os.getpid():
+            self._pool = pool = self._begin()
+        free = pool[1][kind]
         try:
             call = free.pop()
         except IndexError:
@@ -76,3 +79,7 @@ class Claimants:
             raise
         finally:
             free.append(call._replace(seq=call.seq + 1) if answered else call)
+
+    @staticmethod
+    def _begin() -> tuple[int, defaultdict[Hashable, deque[Call]]]:
+        return os.getpid(), defaultdict(deque)

@@ -109,6 +109,6 @@ def remaining(reply: Sequence[bytes]) -> int:
             return int(reply[1])
 
 
-def _job(raw: Sequence[bytes]) -> ReserveJob:
+def _job(raw: Sequence[Any]) -> ReserveJob:
     job_id, payload, lock, attempt, max_attempts, gid, token, timeout_ms = raw
-    return ReserveJob(text(job_id), text(payload), int(lock), int(attempt), int(max_attempts), text(gid), text(token), int(timeout_ms))
+    return ReserveJob(text(job_id), text(payload), lock, attempt, max_attempts, text(gid), text(token), timeout_ms)

@@ -24,7 +24,7 @@ from omniq_flow.queue import operations as ops
 from omniq_flow.queue.calls import Call
 from omniq_flow.queue.operation import Operation
 
-EXAMPLES = int(os.environ.get("OMNIQ_MODEL_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("OMNIQ_MODEL_EXAMPLES", "120"))
 
 JOB_IDS = [f"j{number}" for number in range(9)]
 job_ids = st.sampled_from(JOB_IDS)

@@ -24,15 +24,10 @@ local function lease_job(Q, id, gid, now, lease_ms, token, tally)
   local at = digits(now)
   tally.leases = tally.leases + 1
   local mine = token .. ':' .. digits(tally.leases)
-  local set = {
-    'HSET', key, 'state', 'active', 'attempt', digits(attempt), 'lock_until_ms', digits(lock), 'lease_token', mine, 'last_started_ms', at,
-    'updated_ms', at,
-  }
-  if (job[8] or '') == '' then
-    set[#set + 1] = 'first_started_ms'
-    set[#set + 1] = at
-  end
-  redis.call(unpack(set))
+  local first = (job[8] or '') == '' and at or job[8]
+  redis.call(
+    'HSET', key, 'state', 'active', 'attempt', digits(attempt), 'lock_until_ms', digits(lock), 'lease_token', mine, 'first_started_ms', first,
+    'last_started_ms', at, 'updated_ms', at)
   redis.call('ZREM', Q .. ':idx:wait', id)
   if redis.call('ZADD', Q .. ':active', digits(lock), id) == 0 then
     lost_places(Q, now, tally)
