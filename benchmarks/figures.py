@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ REPEATS = 3
 
 
 @contextmanager
-def worker(url: str) -> Iterator[None]:
+def worker(url: str) -> Generator[None]:
     """Run one worker process."""
     command = [sys.executable, "-m", "omniq_flow.cli", "worker", "flows_to_measure", "--url", url]
     process = subprocess.Popen(command, cwd=Path(__file__).parent, stderr=subprocess.DEVNULL)

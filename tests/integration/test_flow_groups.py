@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -25,7 +25,7 @@ class Watched:
         self.order: list[str] = []
 
     @contextmanager
-    def entered(self, group: str) -> Iterator[None]:
+    def entered(self, group: str) -> Generator[None]:
         with self._lock:
             self.order.append(group)
             self.inside[group] += 1
