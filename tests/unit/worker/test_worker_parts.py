@@ -1,0 +1,169 @@
+"""Smaller parts of the worker: options, batches, inputs, timers, janitors' turns, and who may be acked away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from eventually import eventually_async
+from world_flows import SHAPES, chain
+
+from omniq_flow import Session
+from omniq_flow.errors import InvalidName, OutOfRange
+from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.runtime.index import take_janitor_turn
+from omniq_flow.runtime.operations import Attempt, Ending
+from omniq_flow.runtime.outcomes import PackedList
+from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
+from omniq_flow.worker.inputs import Inputs
+from omniq_flow.worker.janitor import Janitor
+from omniq_flow.worker.quarantine import Quarantine
+from omniq_flow.worker.served import Served
+from omniq_flow.worker.timers import Timers
+from omniq_flow.worker.worker import BATCH, BATCH_BYTES, Worker, WorkerOptions
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concurrency": 0},
+        {"concurrency": True},
+        {"lease": 0.01},
+        {"lease": 1e9},
+        {"janitor": 0},
+        {"drain": -1},
+        {"drain": 1e9},
+    ],
+)
+def test_absurd_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(OutOfRange):
+        WorkerOptions(**options)
+
+
+def test_a_queue_that_cannot_be_one_is_refused() -> None:
+    with pytest.raises(InvalidName):
+        WorkerOptions(queues=["a b"])
+
+
+def claimed(run: str = "r") -> Claimed:
+    return Claimed("q", f"{run}/1/0/0", Attempt(run, 1, 0, 0, "t"), "p", "q", 1, 0, 0, Inputs(), None)
+
+
+def test_a_jobs_id_names_its_attempt() -> None:
+    assert read_attempt("k/x/1/2/3", "token") == Attempt("k/x", 1, 2, 3, "token")
+
+
+async def test_a_batch_carries_no_more_than_one_call_may(lone_session: Session) -> None:
+    worker = Worker(lone_session, [chain], WorkerOptions())
+    small = Finished(claimed(), Ending("ok", b"1"))
+    large = Finished(claimed(), Ending("ok", b"x" * (BATCH_BYTES // 3)))
+    listed = Finished(claimed(), Ending("ok", b"L2", (PackedList("1", (), [b"x" * 1000, b"y"]), PackedList("2", (), [b"z" * 300_000]))))
+    assert (small.size, listed.size, Finished(claimed(), None).size) == (1, 1003, 0)
+    worker._finished = [small] * 600
+    assert len(worker._batch()) == BATCH
+    worker._finished = [large] * 5
+    assert len(worker._batch()) == 3
+    worker._finished = [Finished(claimed(), Ending("ok", b"x" * (BATCH_BYTES + 1)))] * 2
+    assert len(worker._batch()) == 1, "at least one"
+    await worker._leave()
+    await lone_session.aclose()
+
+
+async def test_far_inputs_are_fetched_once_for_all_siblings() -> None:
+    inputs, fetched = Inputs(), 0
+    inputs.add([[b"v0", b"value", b"1"], [b"m2", b"items", [b"1", b"2"]], [b"v9", b"far"]])
+
+    async def fetch() -> bytes:
+        nonlocal fetched
+        fetched += 1
+        await asyncio.sleep(0)
+        return b"far away"
+
+    assert await inputs.get("v0", fetch) == b"1"
+    assert await inputs.get("m2", fetch) == b"[1,2]"
+    assert await asyncio.gather(*(inputs.get("v9", fetch) for _ in range(5))) == [b"far away"] * 5
+    assert fetched == 1
+
+
+async def test_a_sibling_that_is_cancelled_while_it_fetches_takes_nobody_along() -> None:
+    inputs, gate = Inputs(), asyncio.Event()
+
+    async def fetch() -> bytes:
+        await gate.wait()
+        return b"1"
+
+    first, second = (asyncio.create_task(inputs.get("v1", fetch)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    gate.set()
+    assert await second == b"1"
+    await asyncio.gather(first, return_exceptions=True)
+
+
+class Promoting:
+    """Stands for a client: notes each look at delayed jobs."""
+
+    def __init__(self) -> None:
+        self.looks: list[float] = []
+
+    async def promote_delayed(self, *, queue: str, max_promote: int) -> int:
+        self.looks.append(time.monotonic())
+        return 0
+
+
+async def test_timers_look_when_the_earliest_job_is_due_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    client = Promoting()
+    timers = Timers(client, ["q"], lambda: None)  # type: ignore[arg-type]
+    timers.start()
+    await eventually_async(lambda: len(client.looks) == 1, "the look at the beginning")
+    noted = time.monotonic()
+    timers.note(60)
+    timers.note(30)
+    timers.note(60)
+    await eventually_async(lambda: len(client.looks) == 2, "the look when it is due")
+    assert 0.055 <= client.looks[1] - noted < 1
+    timers.note(-1)
+    await timers.stop()
+
+
+async def test_janitors_of_different_flows_all_have_their_turn(lone_session: Session) -> None:
+    """Whoever had the turn waits longer than those that wait for it."""
+    client = lone_session.aclient()
+    shapes = {name: Served([SHAPES[name].flow], 1000) for name in ("chain", "fan")}
+    janitors = {name: Janitor(client, served, Quarantine(client, served), 0.1, name) for name, served in shapes.items()}
+    had: list[str] = []
+
+    def noting(name: str, look: Any) -> Any:
+        async def round_() -> float:
+            pause: float = await look()
+            if pause >= 0.11:
+                had.append(name)
+            return pause
+
+        return round_
+
+    for name, janitor in janitors.items():
+        janitor.round = noting(name, janitor.round)  # type: ignore[method-assign]
+        janitor.start()
+    await eventually_async(lambda: {"chain", "fan"} <= set(had) and len(had) >= 6, "both had turns")
+    for janitor in janitors.values():
+        await janitor.stop()
+    await lone_session.aclose()
+
+
+async def test_a_plan_that_is_not_served_has_no_order(lone_session: Session) -> None:
+    served = Served([chain], 1000)
+    assert served.order(chain.compiled.fingerprint) == (1, 2, 3)
+    assert served.order("unknown") == ()
+    assert served.queues() == {"default"}
+    assert Served([], 1000).queues() == {"default"}
+
+
+async def test_the_turn_is_told_with_its_rest(lone_session: Session) -> None:
+    client: AsyncOmniqClient = lone_session.aclient()
+    assert await client.run(take_janitor_turn("a", 1000)) == 0
+    assert 0 < await client.run(take_janitor_turn("b", 1000)) <= 1000
+    await lone_session.aclose()
