@@ -55,9 +55,19 @@ def check_state(keys: Snapshot, run_id: str, shapes: Shapes) -> None:
     """Fail with the first thing that does not hold."""
     if f"{{run:{run_id}}}:meta" in keys:
         _check_counters(keys, f"{{run:{run_id}}}", shapes)
+        _check_tries(keys, run_id)
     for queue in shapes.queues:
         _check_lanes(keys, f"{{{queue}}}")
         _check_groups(keys, f"{{{queue}}}")
+
+
+def _check_tries(keys: Snapshot, run_id: str) -> None:
+    """What has its outcome is not begun again."""
+    outcomes = outcomes_of(keys, run_id)
+    for place in keys.get(f"{{run:{run_id}}}:tries", {}):
+        node, _, index = place.partition("/")
+        assert place not in outcomes, f"{place} has its outcome and was begun again"
+        assert index != "0" or node not in outcomes, f"node {node} has its outcome and was begun again"
 
 
 def check_stale(before: Snapshot, after: Snapshot, run_id: str, finish: dict[str, Any]) -> None:
