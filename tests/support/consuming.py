@@ -36,7 +36,10 @@ class Consuming:
 
 @contextmanager
 def consuming(client: OmniqClient, handler: Callable[[JobContext], object], queue: str = "q", **options: Any) -> Generator[Consuming]:
-    """Consume in a thread while the block runs; then the consumer is stopped, and what it raised is raised here."""
+    """Consume in a thread while the block runs; then the consumer is stopped, and what it raised is raised here.
+
+    A handler that uses what the block calls the consumer needs its job to be published inside the block.
+    """
     consumer = Consuming()
     how: dict[str, Any] = {"logger": consumer.lines.append, **QUICK, **options}
     errors: list[BaseException] = []

@@ -118,8 +118,6 @@ def test_what_other_clients_publish_is_taken_as_far_as_it_can_be_read(
 
 
 def test_a_job_whose_id_ours_refuse_is_told_and_not_in_the_way(omniq: OmniqClient, redis_client: redis.Redis, seed: Seed) -> None:
-    seed.job("a{b}", "wait", timeout_ms=50)
-    omniq.publish(queue="q", payload={}, job_id="c")
     given: list[str] = []
 
     def handler(ctx: JobContext) -> None:
@@ -128,6 +126,9 @@ def test_a_job_whose_id_ours_refuse_is_told_and_not_in_the_way(omniq: OmniqClien
             consumer.told("cannot be extended")
 
     with consuming(omniq, handler, reap_interval_s=60) as consumer:
+        seed.job("a{b}", "wait", timeout_ms=50)
+        state(redis_client, "a{b}", "active")
+        omniq.publish(queue="q", payload={}, job_id="c")
         state(redis_client, "c", "completed")
     assert given == ["a{b}", "c"]
     assert "cannot be finished" in consumer.told("cannot be finished")
@@ -216,10 +217,10 @@ def extended(client: redis.Redis, ctx: JobContext, by_ms: int) -> None:
 
 
 def test_the_lease_is_extended_while_a_handler_blocks(omniq: OmniqClient, redis_client: redis.Redis) -> None:
-    omniq.publish(queue="q", payload={}, job_id="a", timeout_ms=150)
+    omniq.publish(queue="q", payload={}, job_id="a", timeout_ms=900)
 
     def handler(ctx: JobContext) -> None:
-        extended(redis_client, ctx, 400)
+        extended(redis_client, ctx, 900)
 
     with consuming(omniq, handler), consuming(omniq, handler):
         assert state(redis_client, "a", "completed")["attempt"] == "1"
@@ -256,7 +257,6 @@ def steal(omniq: OmniqClient, redis_client: redis.Redis) -> ReserveJob:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_lease_lost_under_the_handler_is_told_and_nothing_recorded(omniq: OmniqClient, redis_client: redis.Redis, fails: bool) -> None:
-    omniq.publish(queue="q", payload={}, job_id="a", timeout_ms=300)
     ended = threading.Event()
 
     def handler(_ctx: JobContext) -> None:
@@ -266,6 +266,7 @@ def test_a_lease_lost_under_the_handler_is_told_and_nothing_recorded(omniq: Omni
         assert not fails
 
     with consuming(omniq, handler, reap_interval_s=600) as consumer:
+        omniq.publish(queue="q", payload={}, job_id="a", timeout_ms=300)
         assert ended.wait(10)
     assert facts(redis_client, "a")["state"] == "active"
     assert len(consumer.lines) == 1
