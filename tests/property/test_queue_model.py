@@ -261,11 +261,11 @@ class QueueMachine(RuleBasedStateMachine):
             return
         self.filled = True
         numbers: dict[str, Any] = {"max_attempts": 1, "timeout_ms": 10**6, "backoff_ms": 0}
-        wanted = []
+        wanted, limit = [], 200 if gid else 0
         for name in [f"many{number}" for number in range(101)]:
             call = self.call("p")
-            wanted.append(ops.enqueue("q", name, b"{}", call=call, gid=gid, group_limit=200, now_ms_override=self.now, **numbers))
-            self.model.enqueue(self.now, name, gid, 200, 0, call=call, **numbers)
+            wanted.append(ops.enqueue("q", name, b"{}", call=call, gid=gid, group_limit=limit, now_ms_override=self.now, **numbers))
+            self.model.enqueue(self.now, name, gid, limit, 0, call=call, **numbers)
         self.omniq.run_many(wanted)
         self.reserve(200, 0, "c1")
         held = [(job_id, self.model.jobs[job_id]["lease_token"]) for job_id in self.model.active]
