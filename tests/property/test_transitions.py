@@ -91,6 +91,7 @@ def test_without_faults_every_child_runs_once(redis_client: redis.Redis, shape: 
     async def scenario() -> None:
         world = world_of(redis_client, shape, one_server=one_server)
         await begin(world)
+        assert world.status() != "running", "it needs no janitor"
         await world.finish()
         right_end(world, shape)
         tried = 2 if shape == "fan with retries" else 1

@@ -68,6 +68,26 @@ def _check_tries(keys: Snapshot, run_id: str) -> None:
         node, _, index = place.partition("/")
         assert place not in outcomes, f"{place} has its outcome and was begun again"
         assert index != "0" or node not in outcomes, f"node {node} has its outcome and was begun again"
+    held: dict[str, set[str]] = {}  # a token is unique in its queue
+    for key, job in keys.items():
+        if ":job:" in key and job.get("lease_token"):
+            held.setdefault(job["lease_token"], set()).add(job["id"])
+    for place, text in keys.get(f"{{run:{run_id}}}:tries", {}).items():
+        epoch, *_, token, _began, _spent, _state = text.split("|")
+        jobs = held.get(token)
+        assert jobs is None or f"{run_id}/{place}/{epoch}" in jobs, f"{place} in epoch {epoch} is begun by {jobs}"
+
+
+def check_step(before: Snapshot, after: Snapshot, run_id: str) -> None:
+    """What no single call may do: begin a step of a run that has ended."""
+    heads = [keys.get(f"{{run:{run_id}}}:meta", {}) for keys in (before, after)]
+    if any(head.get("status", "running") == "running" for head in heads):
+        return
+    begun = [
+        {name: count for name, count in keys.get(f"{{run:{run_id}}}:nodes", {}).items() if name.endswith(":tries")}
+        for keys in (before, after)
+    ]
+    assert begun[0] == begun[1], f"a step began after the run had ended: {begun}"
 
 
 def check_stale(before: Snapshot, after: Snapshot, run_id: str, finish: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import redis
 import redis.asyncio as aio
 from redis.exceptions import NoScriptError
-from run_predicates import Snapshot, check_stale, check_state, outcomes_of, snapshot
+from run_predicates import Snapshot, check_stale, check_state, check_step, outcomes_of, snapshot
 
 import omniq_flow
 from omniq_flow import Flow, Run, Session
@@ -351,6 +351,7 @@ class World:
             for place, body in self._outcomes.items():
                 assert now.get(place) == body, f"outcome {place} has changed from {body!r} to {now.get(place)!r}"
             self._outcomes = now
+            check_step(before, keys, self.run.id)
             check_state(keys, self.run.id, self.shapes)
         except AssertionError as error:
             story = "\n  ".join(self.story)
