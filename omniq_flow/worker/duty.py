@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from omniq_flow.errors import SetupError
+from omniq_flow.errors import ServerRefused, SetupError
+from omniq_flow.queue.translation import passes
 
 log = logging.getLogger("omniq_flow.worker")
 
@@ -33,6 +35,16 @@ class Duty:
     async def round(self) -> float:
         """Do the duty once; return the seconds to pause."""
         raise NotImplementedError
+
+    async def for_each(self, queues: Sequence[str], do: Callable[[str], Awaitable[None]]) -> None:
+        """Do something on each queue; one that is refused for a reason that stays (a damaged key) is left out, and the log says so."""
+        for queue in queues:
+            try:
+                await do(queue)
+            except ServerRefused as error:
+                if passes(error):
+                    raise
+                log.error("%s leaves out queue %s: %s", self.name, queue, error)  # noqa: TRY400  # no trace: the server's words say it
 
     def start(self) -> None:
         """Begin with a round at once."""

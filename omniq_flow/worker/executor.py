@@ -16,6 +16,7 @@ from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
 from omniq_flow.compiler.plan import MapNode
 from omniq_flow.errors import RunError, SetupError, StepCrashed, StepTimeout
 from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.arguments import arguments
 from omniq_flow.runtime.failure import failure_of
 from omniq_flow.runtime.operations import Ending
@@ -192,6 +193,8 @@ class Executor:
             try:
                 return await ahold(self._client, talk())
             except SetupError as error:
+                if not passes(error):
+                    raise RunError(f"the server refuses to hand out or take what belongs to the run: {error}") from error
                 log.warning("waiting for the server: %s", error)
                 await asyncio.sleep(1)
 

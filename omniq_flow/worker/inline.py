@@ -18,6 +18,8 @@ from omniq_flow.worker.worker import Worker, WorkerOptions
 
 log = logging.getLogger("omniq_flow.worker")
 
+LEFT_BEHIND_S = 60.0
+
 
 class WorkerSettings(TypedDict, total=False):
     """What ``worker(...)`` takes. Times are in seconds.
@@ -93,7 +95,10 @@ class _Inline:
         if self._loop is not None and self._worker is not None and self._thread.is_alive():
             with suppress(RuntimeError):  # the loop closed in between: the worker has left by itself (burst)
                 self._loop.call_soon_threadsafe(self._worker.stop)
-        self._thread.join()
+        # A step that lets nothing end it keeps its loop for ever. The thread is a daemon: at least this program goes on.
+        self._thread.join(timeout=self._options.drain + LEFT_BEHIND_S)
+        if self._thread.is_alive():
+            log.error("the worker inside this process does not end, a step of it cannot be cancelled; it is left behind")
 
     def _run(self) -> None:
         try:

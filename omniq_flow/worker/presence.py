@@ -20,12 +20,10 @@ class Presence(Duty):
 
     async def round(self) -> float:
         """Renew the entries."""
-        for queue in self._queues:
-            await self._client.run(worker_here(queue, self._worker, BELIEVED_MS))
+        await self.for_each(self._queues, lambda queue: self._client.run(worker_here(queue, self._worker, BELIEVED_MS)))
         return BELIEVED_MS / 3000
 
     async def stop(self) -> None:
         """End the duty and leave; an entry that cannot be taken out ends by itself."""
         await super().stop()
-        for queue in self._queues:
-            await self._client.run(worker_here(queue, self._worker, 0))
+        await self.for_each(self._queues, lambda queue: self._client.run(worker_here(queue, self._worker, 0)))

@@ -19,17 +19,20 @@ class Reaper(Duty):
     def __init__(self, client: AsyncOmniqClient, queues: Sequence[str], lease_ms: int, reaped: Callable[[], None]) -> None:
         super().__init__()
         self._client, self._queues, self._reaped = client, queues, reaped
+        self._most = 0
         self._pause = min(15.0, max(0.2, lease_ms / 4000))
 
     async def round(self) -> float:
         """Take back what ran out."""
-        most = 0
-        for queue in self._queues:
-            count = await self._client.reap_expired(queue=queue, max_reap=BATCH)
-            if count:
-                log.warning("queue %s: %d leases ran out; their workers died or were blocked, the jobs go on elsewhere", queue, count)
-                await self._client.promote_delayed(queue=queue, max_promote=BATCH)
-            most = max(most, count)
-        if most:
+        self._most = 0
+        await self.for_each(self._queues, self._reap)
+        if self._most:
             self._reaped()
-        return 0.05 if most >= BATCH else self._pause
+        return 0.05 if self._most >= BATCH else self._pause
+
+    async def _reap(self, queue: str) -> None:
+        count = await self._client.reap_expired(queue=queue, max_reap=BATCH)
+        if count:
+            log.warning("queue %s: %d leases ran out; their workers died or were blocked, the jobs go on elsewhere", queue, count)
+            await self._client.promote_delayed(queue=queue, max_promote=BATCH)
+        self._most = max(self._most, count)

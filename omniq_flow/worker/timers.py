@@ -37,12 +37,12 @@ class Timers(Duty):
         if rest > 0:
             return rest + 0.001
         self._due, self._look_at = None, time.monotonic() + SLOWEST_S
-        most = 0
-        for queue in self._queues:
-            count = await self._client.promote_delayed(queue=queue, max_promote=BATCH)
-            if count:
-                self._promoted()
-            most = max(most, count)
-        if most >= BATCH:
-            self._look_at = 0.0
+        await self.for_each(self._queues, self._promote)
         return 0.0
+
+    async def _promote(self, queue: str) -> None:
+        count = await self._client.promote_delayed(queue=queue, max_promote=BATCH)
+        if count:
+            self._promoted()
+        if count >= BATCH:
+            self._look_at = 0.0

@@ -13,7 +13,7 @@ from eventually import eventually
 from gate import Gate
 
 from omniq_flow import Flow, Limit, Session, exponential, fixed, flow, step, worker
-from omniq_flow.errors import RunCancelled, RunFailed, ServerUnreachable, StepTimeout
+from omniq_flow.errors import ResultTimeout, RunCancelled, RunFailed, ServerUnreachable, StepTimeout
 from omniq_flow.runtime.failure import Failure
 from omniq_flow.worker import executor
 
@@ -487,6 +487,32 @@ def test_an_async_step_past_its_timeout_is_cancelled_and_tried_again(session: Se
         assert calls[1] == 2
         with pytest.raises(RunFailed, match=r"StepTimeout: the attempt took longer than its timeout of 0\.05 s"):
             endless.start(1).result(timeout=10)
+
+
+@step(timeout=0.05)
+def slow_in_thread(x: int) -> int:
+    calls["slow in thread"] += 1
+    gates["thread"].wait()
+    return x
+
+
+@flow
+def abandoned(x: int) -> int:
+    return slow_in_thread(x)
+
+
+def test_a_plain_step_past_its_timeout_is_abandoned_and_its_thread_keeps_its_place(session: Session) -> None:
+    with worker(abandoned, stubborn, concurrency=1):
+        run = abandoned.start(1)
+        with pytest.raises(RunFailed, match=r"StepTimeout: .*; its thread keeps its place until it returns"):
+            run.result(timeout=10)
+        waiting = stubborn.start(1)
+        with pytest.raises(ResultTimeout):
+            waiting.result(timeout=0.2)
+        assert not calls[0], "no place is free"
+        gates["thread"].set()
+        assert waiting.result(timeout=10) == 0
+        assert run.status() == "failed", "what comes late changes nothing"
 
 
 def test_an_async_step_that_ignores_its_cancel_keeps_its_place_and_nothing_else(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

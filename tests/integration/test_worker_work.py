@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -472,3 +473,23 @@ def test_a_restarted_server_is_found_again(spare_server: Callable[..., RealServe
         spare.process = real_server._spawn(spare.kind, spare.folder, durable).process
         assert run.result(timeout=30) == 28
     assert all(count <= 2 for count in calls.values())
+
+
+def test_a_worker_leaves_in_time_when_its_server_is_gone(spare_server: Callable[..., RealServer], caplog: pytest.LogCaptureFixture) -> None:
+    spare = spare_server()
+    connect(spare.url)
+    began = time.monotonic()
+    with worker(holding, drain=0.3):
+        holding.start(3)
+        eventually(lambda: len(calls) == 3, "the children run")
+        spare.kill()
+        gate.set()
+        eventually(lambda: "no turn possible" in caplog.text, "their end cannot be told")
+    assert time.monotonic() - began < 20
+
+
+def test_a_busy_worker_loses_no_lease_by_its_own_acks(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    with worker(fan_out, lease=0.4), caplog.at_level(logging.WARNING, "omniq_flow.worker"):
+        for _ in range(3):
+            assert fan_out.start(300).result(timeout=30) == 300 * 299
+    assert "its lease ran out" not in caplog.text

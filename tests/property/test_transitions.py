@@ -159,7 +159,10 @@ def calls_without_faults(client: redis.Redis, shape: str, *, one_server: bool) -
 @both_paths
 @every_shape
 def test_an_actor_may_die_at_any_call(redis_client: redis.Redis, shape: str, one_server: bool) -> None:
-    """Before the call is sent, and after it ran but before its answer; at every call of the whole run."""
+    """Before the call is sent, and after it ran but before its answer; at every call of the whole run.
+
+    What a worker leaves behind its lease brings back: only a starter that dies needs a janitor.
+    """
     places = share(calls_without_faults(redis_client, shape, one_server=one_server))
     assert len(places) >= 3
     for place in places:
@@ -174,9 +177,28 @@ async def death(client: redis.Redis, shape: str, place: int, *, one_server: bool
     if sent:
         world.go(call, answered=False)
     await world.kill(call.actor)
-    await world.finish()
+    await world.finish(janitor=call.actor.startswith("starter"))
     right_end(world, shape)
     await world.end_all()
+
+
+@both_paths
+@every_shape
+def test_a_worker_may_sleep_through_its_lease_at_any_call(redis_client: redis.Redis, shape: str, one_server: bool) -> None:
+    """It wakes up when others have done all of its work, and sends what it was about to send."""
+    for place in share(calls_without_faults(redis_client, shape, one_server=one_server)):
+
+        async def scenario(place: int = place) -> None:
+            world = world_of(redis_client, shape, one_server=one_server)
+            await begin_until(world, place)
+            late = world.pending.pop(0)
+            await world.finish()
+            world.pending.append(late)
+            await world.finish()
+            right_end(world, shape)
+            await world.end_all()
+
+        in_a_loop(scenario)
 
 
 @both_paths

@@ -275,7 +275,7 @@ class World:
             self.client.promote_delayed(queue=queue, now_ms_override=now_ms + 1000 * LEASE_MS)
         self._check()
 
-    async def finish(self) -> None:
+    async def finish(self, *, janitor: bool = True) -> None:
         """Let it all come to its end without further faults: the run must have ended then."""
         for _ in range(ROUNDS):
             await self.settle()
@@ -289,7 +289,8 @@ class World:
                 self.new_starter()
             if self.status() == "cancelled":
                 self.new_canceller()
-            self.new_janitor()
+            if janitor:
+                self.new_janitor()
             await self.settle()
             while self.pending:
                 self.go(self.pending[0])
