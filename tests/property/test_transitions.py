@@ -29,12 +29,12 @@ pytestmark = pytest.mark.keeps_keys  # the last example's run
 
 EVERYTHING = os.environ.get("OMNIQ_TEST_FAULTS") == "all"
 EXAMPLES = int(os.environ.get("OMNIQ_TEST_SCHEDULES", "40"))
-SHARE = 5
+SHARE, FEW = 5, 16
 
 
 def share(places: int) -> list[int]:
     """Return the places at which faults are tried: all of a short course, or some that are spread over it, the ends among them."""
-    if EVERYTHING or places <= SHARE:
+    if EVERYTHING or places <= FEW:
         return list(range(places))
     return sorted({round(k * (places - 1) / (SHARE - 1)) for k in range(SHARE)})
 
