@@ -227,9 +227,9 @@ class TestCancelAndRetry:
         assert "was cancelled" in stopped.err
         as_json = omniq("start", "shop:held", f"marker={marker}", "--key", "x", "--wait", "--json")
         assert (as_json.code, as_json.json["status"], as_json.json["error"]["type"]) == (1, "cancelled", "RunCancelled")
-        marker.touch()
         retried = omniq("retry", run_id, "--flow", "shop:held")
         assert (retried.code, retried.out, retried.err) == (0, "running\n", "")
+        marker.touch()
         assert omniq("show", run_id, "--watch", "--json").json["status"] == "succeeded"
 
     def test_without_the_flow_the_janitor_issues_the_jobs(self, omniq: Omniq, working: Session, tmp_path: Path) -> None:

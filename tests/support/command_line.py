@@ -39,6 +39,8 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Done:
     """Run a command inside this process, which is afterwards as before."""
     logger = logging.getLogger("omniq_flow")
     before = logger.handlers[:], logger.level, logger.propagate
+    # Processes that share the tests tell each other the width of their terminal.
+    os.environ.pop("COLUMNS", None)
     capsys.readouterr()
     try:
         with pytest.raises(SystemExit) as left:

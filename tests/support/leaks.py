@@ -31,6 +31,9 @@ _failed = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Processes that share the work (pytest -n) are sessions of their own: what one of them has running is no leak of another's test.
+    if hasattr(config, "workerinput"):
+        os.environ[MARK] = uuid.uuid4().hex
     os.environ.setdefault(MARK, uuid.uuid4().hex)
 
 
