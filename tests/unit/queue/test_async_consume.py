@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
+import psutil
 import pytest
 import redis
 import uvloop
@@ -27,6 +28,12 @@ async def aomniq(server: RealServer) -> AsyncIterator[AsyncOmniqClient]:
 
 def state(client: redis.Redis, job_id: str) -> tuple[bytes | None, ...]:
     return tuple(client.hmget(f"{{q}}:job:{job_id}", "state", "attempt"))  # type: ignore[arg-type]
+
+
+async def rounds_of_the_loop() -> None:
+    """Let whatever is ready on the loop have its turns."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 async def asleep(client: redis.Redis, count: int = 1) -> None:
@@ -266,7 +273,7 @@ async def test_an_event_stops_it(aomniq: AsyncOmniqClient, redis_client: redis.R
 
     async def handler(_ctx: AsyncJobContext) -> None:
         stop.set()
-        await asyncio.sleep(0.05)
+        await (rounds_of_the_loop() if drain else asyncio.Event().wait())
 
     await aomniq.publish(queue="q", payload={}, job_id="a")
     await aomniq.publish(queue="q", payload={}, job_id="b")
@@ -357,7 +364,7 @@ def test_a_signal_stops_all_consumers_of_the_loop(
 async def test_signals_drain_then_force(aomniq: AsyncOmniqClient, redis_client: redis.Redis) -> None:
     async def handler(_ctx: AsyncJobContext) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0.05)
+        await rounds_of_the_loop()
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.Event().wait()
 
@@ -373,8 +380,9 @@ async def test_a_call_that_hangs_is_cut_off_by_one_signal_more(spare_server: Cal
         os.kill(spare.process.pid, signal.SIGSTOP)
 
     async def signals() -> None:
+        await eventually_async(lambda: psutil.Process(spare.process.pid).status() == psutil.STATUS_STOPPED, "the server is mute")
         for _ in range(3):
-            await asyncio.sleep(0.05)
+            await rounds_of_the_loop()
             os.kill(os.getpid(), signal.SIGTERM)
 
     async with AsyncOmniqClient(spare.url) as client:
