@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "show": "Show a run: nodes, states, attempts, durations, errors.",
     "cancel": "Stop a run: none of its steps begins any more.",
     "retry": "Let a failed or cancelled run go on.",
+    "explain": "Say what exactly a run waits for.",
+    "doctor": "Look over all queues and runs, and mend them if asked to.",
     "graph": "Draw a flow, or a run with its states.",
 }
 _FILES: Final = {"show": "runs", "cancel": "runs", "retry": "runs"}

@@ -16,6 +16,10 @@ ONCE: Final = "an outcome is recorded once and never changes"
 ENDED: Final = "nothing of a run begins after its end"
 STALE: Final = "an attempt that is not the latest one begun changes nothing"
 UNIQUE: Final = "a lease token belongs to one job"
+GONE: Final = "what has ended leaves nothing behind beyond its term"
+LISTED: Final = "a run is listed as live from before it exists until it has ended, then as ended"
+ISSUED: Final = "what is ready and has no outcome has a job in a queue"
+KEPT: Final = "the plan of a run is kept as long as the run"
 READABLE: Final = "a key is of the kind that its name says, and holds what was written there"
 
 LOST_JOB: Final = Fault("lost-job", ONE_LANE, "nobody would ever lease, promote or reap it", "put into the lane that its hash names")
@@ -47,3 +51,22 @@ CHANGED_OUTCOME: Final = Fault("changed-outcome", ONCE, "what was built on the f
 BEGUN_AFTER_END: Final = Fault("begun-after-end", ENDED, "a step runs for nobody")
 STALE_RECORDED: Final = Fault("stale-recorded", STALE, "a worker that was given up overwrites what another one does")
 SHARED_TOKEN: Final = Fault("shared-token", UNIQUE, "one worker's end of a lease would be taken for another's")
+
+NO_OUTCOME: Final = Fault("no-outcome", ONCE, "what takes it cannot begin; its step would run again", "the run is given up, loudly")
+LOST_HEAD: Final = Fault(
+    "lost-head", READABLE, "nothing can be told of the run, and no step of it begins", "what is left of it expires in a day"
+)
+ORPHAN_KEYS: Final = Fault("orphan-keys", GONE, "they take memory for ever", "they expire in a day")
+NO_TERM: Final = Fault("no-term", GONE, "they take memory for ever", "their term begins")
+UNLISTED: Final = Fault("unlisted", LISTED, "no janitor looks after it, and `omniq-flow runs` does not show it", "listed")
+LISTED_GONE: Final = Fault("listed-gone", LISTED, "janitors look for it in vain", "taken off the index", grave=False)
+LISTED_LIVE: Final = Fault("listed-live", LISTED, "the next janitor moves it", "moved to the index of ended runs", grave=False)
+MISSING_JOB: Final = Fault(
+    "missing-job", ISSUED, "the run waits for it; a janitor of a worker that has the flow puts it back", "enqueued anew"
+)
+GIVEN_UP: Final = Fault(
+    "given-up", ISSUED, "another client gave it up; a janitor of a worker that has the flow issues it again", "enqueued anew"
+)
+NOT_ISSUED: Final = Fault("not-issued", ISSUED, "the run waits for it; a janitor of a worker that has the flow hands it out", "enqueued")
+NO_PLAN: Final = Fault("no-plan", KEPT, "the run cannot be shown; a worker that has the flow stores its plan again", grave=False)
+BAD_COUNT: Final = Fault("bad-count", COUNTERS, "its continuation comes too early, or never")

@@ -41,11 +41,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault that was found: which one, where, and the facts of this case in ``what``."""
+    """A fault that was found: which one, where, and the facts of this case in ``what``.
+
+    ``lines`` are the groups in whose lines a job stands that need not stand there.
+    """
 
     fault: Fault
     place: Place
     what: str
+    lines: tuple[str, ...] = ()
 
     @property
     def repairable(self) -> bool:

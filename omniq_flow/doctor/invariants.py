@@ -9,10 +9,11 @@ from omniq_flow.doctor import faults
 from omniq_flow.doctor.finding import Finding, Findings, Place
 from omniq_flow.doctor.queue_facts import groups_in, jobs_in, queue_in
 from omniq_flow.doctor.queue_rules import group_findings, job_findings, queue_findings
-from omniq_flow.doctor.run_facts import Outline, attempt, outcomes_of, run_in
+from omniq_flow.doctor.run_facts import attempt, outcomes_of, run_in
 from omniq_flow.doctor.run_rules import begin_findings, outcome_findings, run_findings, token_findings
 from omniq_flow.doctor.snapshot import Snapshot, hash_at
 from omniq_flow.runtime.keys import run_base
+from omniq_flow.runtime.outline import Outline
 
 
 def state_findings(keys: Snapshot, runs: Mapping[str, Outline], queues: Iterable[str]) -> Findings:

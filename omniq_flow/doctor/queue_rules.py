@@ -11,15 +11,16 @@ def job_findings(job: JobFacts) -> Findings:
     """Yield what is wrong with one job."""
     at = Place(queue=job.queue, job=job.id)
     stands = " and ".join(map(str, job.spots)) or "no lane"
+    lines = tuple(sorted({spot.gid for spot in job.spots if spot.gid}))
     if job.state is None:
         listed = stands if job.spots else "the index of " + " and ".join(sorted(job.indexes))
-        yield Finding(faults.GHOST, at, f"stands in {listed}, and its hash is gone")
+        yield Finding(faults.GHOST, at, f"stands in {listed}, and its hash is gone", lines)
         return
     if job.state not in LANES:
-        yield Finding(faults.NO_STATE, at, f"its state is {job.state!r}, it stands in {stands}")
+        yield Finding(faults.NO_STATE, at, f"its state is {job.state!r}, it stands in {stands}", lines)
         return
     if fault := _misplaced(job):
-        yield Finding(fault, at, f"its hash says {home(job)}, it stands in {stands}")
+        yield Finding(fault, at, f"its hash says {home(job)}, it stands in {stands}", lines)
     if bool(job.token) != (job.state == "active"):
         yield Finding(faults.WRONG_TOKEN, at, f"is {job.state} and has {'a' if job.token else 'no'} lease token")
     if job.indexes != {job.state}:

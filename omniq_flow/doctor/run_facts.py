@@ -1,38 +1,28 @@
-"""What is known of a run at one instant of its slot, and what its plan says of it."""
+"""What is known of a run at one instant of its slot."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-from omniq_flow.compiler.plan import MapNode, ParamNode, Plan, needs
-from omniq_flow.doctor.snapshot import Snapshot, hash_at
+from omniq_flow.doctor.snapshot import Snapshot, hash_at, list_at
 from omniq_flow.runtime.keys import run_base
+from omniq_flow.runtime.outline import Outline
 
+__all__ = ["Outline", "RunFacts", "attempt", "outcomes_of", "readable", "run_in"]
+
+_ATTEMPT = re.compile(r"\d+\|\d+\|\d+\|\d+\|[^|]*\|\d+\|[^|]*\|[A-Za-z]*", re.DOTALL)
 ATTEMPT = ("epoch", "attempts", "errors", "crashes", "token", "began_ms", "spent", "state")
-
-
-@dataclass(frozen=True)
-class Outline:
-    """What must be known of a plan to tell whether a run agrees with it: its steps in order, what each waits for, which are fan-outs."""
-
-    order: tuple[int, ...]
-    waits: Mapping[int, tuple[int, ...]]
-    fan_outs: frozenset[int]
-
-    @classmethod
-    def of(cls, plan: Plan) -> Self:
-        """Read a plan."""
-        params = {node.id for node in plan.nodes if isinstance(node, ParamNode)}
-        order = tuple(node.id for node in plan.nodes if node.id not in params)
-        waits = {n: tuple(k for k in needs(plan.nodes[n]) if k not in params) for n in order}
-        return cls(order, waits, frozenset(node.id for node in plan.nodes if isinstance(node, MapNode)))
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One run: its hashes, which nodes have their outcome, how many children of each fan-out, and which attempts are of such."""
+    """One run: its hashes, which nodes have their outcome, how many children of each fan-out, how long its stored lists are.
+
+    ``recorded`` are those attempts whose child has its outcome.
+    """
 
     id: str
     meta: Mapping[str, str]
@@ -40,6 +30,7 @@ class RunFacts:
     tries: Mapping[str, str]
     outcomes: frozenset[int]
     children: Mapping[int, int]
+    lists: Mapping[str, int]
     recorded: frozenset[str]
 
 
@@ -57,6 +48,7 @@ def run_in(keys: Snapshot, run_id: str) -> RunFacts | None:
         tries,
         frozenset(int(n) for n in hash_at(keys, f"{base}:out")),
         {int(key.rpartition(":")[2]): len(hash_at(keys, key)) for key in keys if key.startswith(f"{base}:out:")},
+        {key.rpartition(":")[2]: len(list_at(keys, key)) for key in keys if key.startswith(f"{base}:list:")},
         frozenset(place for place in tries if place in recorded or (place.endswith("/0") and place[:-2] in recorded)),
     )
 
@@ -74,3 +66,8 @@ def outcomes_of(keys: Snapshot, run_id: str) -> dict[str, str]:
 def attempt(text: str | None) -> dict[str, Any]:
     """Read what is kept of the attempts of one child, as ``lua/lib/run_tries.lua`` writes it; never begun without."""
     return dict(zip(ATTEMPT, (text or "0|0|0|0||0||").split("|"), strict=True))
+
+
+def readable(text: str) -> bool:
+    """Tell whether what is kept of the attempts of a child can be read."""
+    return bool(_ATTEMPT.fullmatch(text))

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from omniq_flow.doctor import faults
 from omniq_flow.doctor.finding import Finding, Findings, Place
 from omniq_flow.doctor.queue_facts import JobFacts
-from omniq_flow.doctor.run_facts import Outline, RunFacts, attempt
+from omniq_flow.doctor.run_facts import RunFacts, attempt, readable
 from omniq_flow.doctor.snapshot import whole
+from omniq_flow.runtime.outline import Outline
 
 
 def run_findings(run: RunFacts, outline: Outline) -> Findings:
@@ -30,8 +31,22 @@ def run_findings(run: RunFacts, outline: Outline) -> Findings:
         yield Finding(faults.WRONG_OPEN, at, f"counts {run.meta.get('open')} open nodes, there are {open_nodes}")
     if run.meta.get("status") == "succeeded" and open_nodes:
         yield Finding(faults.WRONG_OPEN, at, f"has succeeded with {open_nodes} open nodes")
+    yield from _data_findings(run, outline)
     for place in sorted(run.recorded):
         yield Finding(faults.BEGUN_AGAIN, Place(run=run.id, child=place), "has its outcome and was begun again")
+
+
+def _data_findings(run: RunFacts, outline: Outline) -> Findings:
+    """Yield what is gone of the data that steps take: arguments of the flow, lists that feed fan-outs."""
+    for n in sorted(set(outline.params) - run.outcomes):
+        yield Finding(faults.NO_OUTCOME, Place(run=run.id, child=str(n)), "is an argument of the flow, and its value is gone")
+    for n, source in outline.lists.items():
+        size, there = whole(run.nodes.get(f"{n}:of")), run.lists.get(source, 0)
+        if size is not None and size != there:
+            yield Finding(faults.NO_OUTCOME, Place(run=run.id, child=str(n)), f"goes over {size} elements, of which {there} are stored")
+    for place, text in run.tries.items():
+        if not readable(text):
+            yield Finding(faults.UNREADABLE_RUN, Place(run=run.id, child=place), f"its attempts cannot be read: {text!r}")
 
 
 def _open_children(run: RunFacts, n: int) -> int | None:
@@ -49,8 +64,8 @@ def _fan_out_findings(run: RunFacts, n: int) -> Findings:
     if counted is None:
         return
     at = Place(run=run.id, child=str(n))
-    if size is None:
-        yield Finding(faults.MISSING_NODE, at, "is a fan-out that has begun, and its size is gone")
+    if size is None or whole(run.nodes.get(f"{n}:next")) is None:
+        yield Finding(faults.MISSING_NODE, at, "is a fan-out that has begun, and its size, or how far it was issued, is gone")
     elif counted != size - run.children.get(n, 0):
         without = size - run.children.get(n, 0)
         yield Finding(faults.WRONG_OPEN, at, f"counts {counted} open children, {without} have no outcome")
@@ -73,6 +88,8 @@ def token_findings(run: RunFacts, jobs: Iterable[JobFacts]) -> Findings:
         if job.token:
             held.setdefault(job.token, set()).add(job.id)
     for place, text in run.tries.items():
+        if not readable(text):
+            continue
         tried = attempt(text)
         holders = held.get(tried["token"])
         if holders is not None and f"{run.id}/{place}/{tried['epoch']}" not in holders:

@@ -3,17 +3,20 @@
 --- @include "lib/clock"
 --- @include "lib/digits"
 
---- Fail a run whose own keys are damaged: of a wrong kind, or without what every run of ours holds. A sound run is left alone.
+--- Fail a run whose own keys are damaged: of a wrong kind, without what every run of ours holds, or with counters that do not say what its
+-- outcomes say. A sound run is left alone.
 -- Nothing of it begins any more, what is left of it expires with its term, and whoever waits for the result hears why.
 --
 -- KEYS[1]  {run:<id>}:meta
 -- keys     R:meta R:nodes R:out R:tries R:fails R:due R:out:<n> (hash), R:keys (set), R:list:<source> (list)
--- ARGV     now, order (MessagePack array of the plan's nodes)
+-- ARGV     now, outline (MessagePack: order = {n...} the plan's steps, waits = {[n] = {n...}} what each waits for, sizes = {[n] = source} its
+--          fan-outs and the stored lists over which they go ('' for none), params = {n...}; {} when the plan is not known)
 -- replies  {"CONDEMNED", why} | {"SOUND"} | {"OVER", status}: it had ended | {"GONE"} | {"LOST", why}: the head itself is damaged, nothing can
 --          be written of the run
 -- repeat   {"OVER", "failed"}
--- cost     about 10 commands, 1 a node and 2 an attempt in flight
-local R, now, order = anchor(KEYS[1]), clock(ARGV[1]), cmsgpack.unpack(ARGV[2])
+-- cost     about 10 commands, 4 a node and 2 an attempt in flight
+local R, now, outline = anchor(KEYS[1]), clock(ARGV[1]), cmsgpack.unpack(ARGV[2])
+local order = outline.order or {}
 
 local function is(name, kind)
   local found = redis.call('TYPE', R .. ':' .. name)['ok']
@@ -34,8 +37,48 @@ local function fault_of_nodes()
       if number and not tonumber(number) then return 'node ' .. n .. ' has no numbers in R:nodes' end
     end
     if got[4] and not got[3] then return 'the counter of node ' .. n .. ' is missing in R:nodes' end
+    if got[3] and not (got[2] and got[4]) then return 'how far fan-out ' .. n .. ' has come is missing in R:nodes' end
     if not is('out:' .. n, 'hash') then return 'R:out:' .. n .. ' is no hash' end
   end
+end
+
+local function fault_of_data()
+  for _, n in ipairs(outline.params) do
+    if redis.call('HEXISTS', R .. ':out', n) == 0 then return 'the value of an argument is missing in R:out' end
+  end
+  for n, source in pairs(outline.sizes) do
+    local of = tonumber(redis.call('HGET', R .. ':nodes', n .. ':of') or '')
+    if source ~= '' and of and redis.call('LLEN', R .. ':list:' .. source) ~= of then
+      return 'elements for fan-out ' .. n .. ' are missing in R:list:' .. source
+    end
+  end
+end
+
+local function fault_of_counters()
+  local complete, open = {}, #order
+  for _, n in ipairs(order) do
+    if outline.sizes[n] then
+      local got = redis.call('HMGET', R .. ':nodes', n .. ':of', n .. ':open')
+      local without = got[2] and tonumber(got[1]) - redis.call('HLEN', R .. ':out:' .. n)
+      if got[2] and tonumber(got[2]) ~= without then
+        return 'fan-out ' .. n .. ' counts ' .. got[2] .. ' open children in R:nodes, and ' .. without .. ' have no outcome'
+      end
+      complete[n] = without == 0
+    else
+      complete[n] = redis.call('HEXISTS', R .. ':out', n) == 1
+    end
+    if complete[n] then open = open - 1 end
+  end
+  for _, n in ipairs(order) do
+    local left = 0
+    for _, k in ipairs(outline.waits[n]) do
+      if not complete[k] then left = left + 1 end
+    end
+    if tonumber(redis.call('HGET', R .. ':nodes', n .. ':left')) ~= left then
+      return 'node ' .. n .. ' waits for another number of nodes in R:nodes than have no outcome'
+    end
+  end
+  if tonumber(redis.call('HGET', R .. ':meta', 'open') or '') ~= open then return 'R:meta counts other open nodes than have no outcome' end
 end
 
 local function fault()
@@ -46,15 +89,16 @@ local function fault()
   for _, name in ipairs(redis.call('SMEMBERS', R .. ':keys')) do
     if not is(name, string.sub(name, 1, 5) == 'list:' and 'list' or 'hash') then return 'R:' .. name .. ' is of a wrong kind' end
   end
-  return fault_of_nodes() or fault_of_attempts()
+  if not tonumber(redis.call('HGET', R .. ':meta', 'open') or '') then return 'R:meta has no count of open nodes' end
+  return fault_of_nodes() or fault_of_attempts() or outline.params and (fault_of_data() or fault_of_counters())
 end
 
 if not is('meta', 'hash') then return {'LOST', 'R:meta is no hash'} end
-local head = redis.call('HMGET', R .. ':meta', 'status', 'open', 'keep_ms', 'plan', 'flow', 'queue')
+local head = redis.call('HMGET', R .. ':meta', 'status', 'keep_ms', 'plan', 'flow', 'queue')
 if redis.call('EXISTS', R .. ':meta') == 0 then return {'GONE'} end
-if not (head[1] and head[4] and head[5] and head[6] and tonumber(head[3] or '')) then return {'LOST', 'R:meta is incomplete'} end
+if not (head[1] and head[3] and head[4] and head[5] and tonumber(head[2] or '')) then return {'LOST', 'R:meta is incomplete'} end
 if head[1] ~= 'running' then return {'OVER', head[1]} end
-local why = fault() or not tonumber(head[2] or '') and 'R:meta has no count of open nodes'
+local why = fault()
 if not why then return {'SOUND'} end
 why = string.gsub(why, 'R:', '{run}:')
 redis.call('HSET', R .. ':meta', 'status', 'failed', 'ended_ms', digits(now), 'updated_ms', digits(now), 'damaged', why)
@@ -69,5 +113,5 @@ end
 if is('keys', 'set') then
   for _, name in ipairs(redis.call('SMEMBERS', R .. ':keys')) do names[#names + 1] = name end
 end
-for _, name in ipairs(names) do redis.call('PEXPIRE', R .. ':' .. name, digits(tonumber(head[3])), 'NX') end
+for _, name in ipairs(names) do redis.call('PEXPIRE', R .. ':' .. name, digits(tonumber(head[2])), 'NX') end
 return {'CONDEMNED', why}

@@ -14,6 +14,7 @@ from omniq_flow.queue.operation import Argument, Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.keys import plan_key, run_anchor
 from omniq_flow.runtime.outcomes import PackedList
+from omniq_flow.runtime.outline import Outline
 
 pack_message = msgspec.msgpack.Encoder().encode
 
@@ -242,9 +243,13 @@ def retry(run_id: str, generation: str, now_ms: int = 0) -> Operation[str]:
     return Operation(script("run_retry"), run_anchor(run_id), (now_ms, generation), lambda reply: reply[0].decode())
 
 
-def condemn(run_id: str, order: Sequence[int], now_ms: int = 0) -> Operation[tuple[str, str]]:
-    """Fail a run whose keys are damaged; repeatable. Returns CONDEMNED and why, SOUND, OVER and its status, GONE, or LOST and why."""
-    return Operation(script("run_condemn"), run_anchor(run_id), (now_ms, pack_message(order)), _two_words)
+def condemn(run_id: str, outline: Outline | None, now_ms: int = 0) -> Operation[tuple[str, str]]:
+    """Fail a run whose keys are damaged; repeatable. Returns CONDEMNED and why, SOUND, OVER and its status, GONE, or LOST and why.
+
+    With the outline of its plan, its counters must agree with its outcomes, too.
+    """
+    told = {"order": outline.order, "waits": outline.waits, "sizes": outline.sources, "params": outline.params} if outline else {}
+    return Operation(script("run_condemn"), run_anchor(run_id), (now_ms, pack_message(told)), _two_words)
 
 
 def survey(

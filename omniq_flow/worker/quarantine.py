@@ -24,9 +24,8 @@ class Quarantine:
 
         False: the run is sound, and whatever broke may pass; the cause is logged. Raises SetupError when the server is away.
         """
-        order = self._served.order(plan)
         try:
-            word, fault = await self._client.run(condemn(run_id, order))
+            word, fault = await self._client.run(condemn(run_id, self._served.outline(plan)))
         except SetupError as error:
             if passes(error):
                 raise

@@ -7,6 +7,7 @@ from typing import Any
 
 from omniq_flow.compiler.compiled import CompiledFlow
 from omniq_flow.runtime.flow import Flow
+from omniq_flow.runtime.outline import Outline
 from omniq_flow.runtime.shapes import DEFAULT_QUEUE, Shapes
 
 
@@ -39,9 +40,9 @@ class Served:
             found = self._shapes[fingerprint, queue] = Shapes(self.compiled(fingerprint), queue, self._lease_ms)
         return found
 
-    def order(self, fingerprint: str) -> tuple[int, ...]:
-        """Return the step nodes of a plan; none when it is not served here."""
-        return self.shapes(fingerprint, DEFAULT_QUEUE).order if fingerprint in self._flows else ()
+    def outline(self, fingerprint: str) -> Outline | None:
+        """Return what a run of a plan must agree with; None when the plan is not served here."""
+        return Outline.of(self.compiled(fingerprint).plan) if fingerprint in self._flows else None
 
     def queues(self) -> frozenset[str]:
         """Return the queues in which jobs of these flows run, unless their runs say otherwise."""

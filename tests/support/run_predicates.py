@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from omniq_flow.doctor import invariants
 from omniq_flow.doctor.invariants import check_stale, check_step
-from omniq_flow.doctor.run_facts import Outline, outcomes_of
+from omniq_flow.doctor.run_facts import outcomes_of
 from omniq_flow.doctor.snapshot import Snapshot, snapshot
+from omniq_flow.runtime.outline import Outline
 from omniq_flow.runtime.shapes import Shapes
 
 __all__ = ["Snapshot", "check_stale", "check_state", "check_step", "outcomes_of", "snapshot"]

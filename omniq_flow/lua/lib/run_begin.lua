@@ -17,6 +17,7 @@ local function run_begin(run, n, i, epoch, token, now)
   local t = tries_read(run.R, n, i)
   if t.state == 'failed' then return t.epoch == epoch and 'DONE' or 'STALE' end
   if t.epoch ~= epoch then return 'STALE' end
+  if node.ended and not node.of then error('the outcome of node ' .. n .. ' is gone') end
   if t.token == token then return 'BEGUN', t end
   if t.token ~= '' then t.crashes = t.crashes + 1 end
   t.attempts = t.attempts + 1

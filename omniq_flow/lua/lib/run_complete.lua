@@ -18,6 +18,7 @@ local function run_complete(run, first, shapes, now, deliver)
     run.head.open = run.open
     for _, successor in ipairs(shapes[n].feeds) do
       local node = run_node(run, successor)
+      if node.left < 1 then error('node ' .. successor .. ' waits for nothing any more, and node ' .. n .. ' completes only now') end
       local counted, left = counter_settle(node.left, false)
       node_set(node, 'left', left)
       if counted == 'LAST' and run_ready(run, node, shapes[successor], deliver, true) then complete[#complete + 1] = successor end

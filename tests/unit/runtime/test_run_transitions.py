@@ -30,6 +30,7 @@ from omniq_flow.runtime.operations import (
     survey,
     view,
 )
+from omniq_flow.runtime.outline import Outline
 from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import list_run, new_run
@@ -48,6 +49,7 @@ class Bench:
         flow, arguments, _ = SHAPES[shape]
         self.redis, self.client = client, OmniqClient(redis=client)
         self.flow, self.shapes = flow, Shapes(flow.compiled, "default", 30_000)
+        self.outline = Outline.of(flow.compiled.plan)
         self.run = new_run(flow.compiled, self.shapes, flow.compiled.bind(arguments, {}), key="k", queue="default", keep_ms=KEEP_MS)
         self.base = f"{{run:{self.run.id}}}"
         self.created = self.client.run(create(self.run, NOW))
@@ -352,8 +354,8 @@ def test_a_list_that_was_not_staged_whole_is_asked_for_again(redis_client: redis
 def test_a_sound_run_is_not_condemned(diamond: Bench) -> None:
     diamond.done(1)
     diamond.begin(2)
-    assert diamond.unchanged(condemn(diamond.run.id, diamond.shapes.order, NOW)) == ("SOUND", "")
-    assert diamond.client.run(condemn("nobody", (), NOW)) == ("GONE", "")
+    assert diamond.unchanged(condemn(diamond.run.id, diamond.outline, NOW)) == ("SOUND", "")
+    assert diamond.client.run(condemn("nobody", None, NOW)) == ("GONE", "")
 
 
 @pytest.mark.parametrize(
@@ -372,17 +374,17 @@ def test_a_damaged_run_is_condemned_and_says_why(diamond: Bench, damage: Any, wh
     diamond.done(1)
     diamond.begin(2)
     damage(diamond.redis, diamond.base)
-    assert diamond.client.run(condemn(diamond.run.id, diamond.shapes.order, NOW)) == ("CONDEMNED", why)
+    assert diamond.client.run(condemn(diamond.run.id, diamond.outline, NOW)) == ("CONDEMNED", why)
     assert (diamond.meta("status"), diamond.meta("damaged")) == ("failed", why)
-    assert diamond.client.run(condemn(diamond.run.id, diamond.shapes.order, NOW)) == ("OVER", "failed")
+    assert diamond.client.run(condemn(diamond.run.id, diamond.outline, NOW)) == ("OVER", "failed")
     assert all(0 < diamond.redis.pttl(key) <= KEEP_MS for key in diamond.redis.scan_iter(f"{diamond.base}:*"))
 
 
 def test_a_run_without_a_head_is_lost(diamond: Bench) -> None:
     diamond.redis.hdel(f"{diamond.base}:meta", "plan")
-    assert diamond.unchanged(condemn(diamond.run.id, diamond.shapes.order, NOW)) == ("LOST", "R:meta is incomplete")
+    assert diamond.unchanged(condemn(diamond.run.id, diamond.outline, NOW)) == ("LOST", "R:meta is incomplete")
     diamond.redis.set(f"{diamond.base}:meta", "x")
-    assert diamond.unchanged(condemn(diamond.run.id, diamond.shapes.order, NOW)) == ("LOST", "R:meta is no hash")
+    assert diamond.unchanged(condemn(diamond.run.id, diamond.outline, NOW)) == ("LOST", "R:meta is no hash")
 
 
 def test_an_ended_run_leaves_the_live_ones_unless_it_was_listed_since(diamond: Bench) -> None:
