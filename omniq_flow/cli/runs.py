@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import click
@@ -14,7 +15,7 @@ from omniq_flow.cli.progress import STYLES, follow
 from omniq_flow.cli.run_ids import full_run_id
 from omniq_flow.cli.server import chosen_session, url_option, worker_command
 from omniq_flow.cli.terminal import ago, out, say, write_json
-from omniq_flow.errors import InputError, RunNotFound
+from omniq_flow.errors import InputError, RunError, RunNotFound
 from omniq_flow.render.looks import STATES
 from omniq_flow.render.wording import duration
 from omniq_flow.runtime.flow import get_run
@@ -38,7 +39,7 @@ def runs(*, limit: int, as_json: bool, url: str | None) -> None:
     """List the newest runs that are kept, live or ended, newest first."""
     session = chosen_session(url)
     session.client.check()
-    found = [(head_of(run_id, raw), raw.now_ms) for run_id, raw in newest_runs(session.client, limit)]
+    found = list(_readable(newest_runs(session.client, limit)))
     if as_json:
         write_json({"runs": [run_object(head, now_ms) for head, now_ms in found]})
         return
@@ -135,6 +136,15 @@ def retry(*, run: str, flow: str | None, as_json: bool, url: str | None) -> int:
     elif chosen is None:
         say("a worker's janitor issues its jobs in its next round (10 s); with --flow MODULE:FLOW they are issued at once")
     return 0 if retried else 1
+
+
+def _readable(runs: Iterable[tuple[str, View]]) -> Iterator[tuple[Head, int]]:
+    """Yield heads with the time of the look; one damaged run does not hide the others."""
+    for run_id, raw in runs:
+        try:
+            yield head_of(run_id, raw), raw.now_ms
+        except RunError as error:
+            say(str(error), "yellow")
 
 
 def status_text(head: Head) -> Text:

@@ -14,6 +14,9 @@ from omniq_flow.runtime.outline import Outline
 
 def run_findings(run: RunFacts, outline: Outline) -> Findings:
     """Yield what is wrong with a run."""
+    for name in ("created_ms", "updated_ms"):
+        if whole(run.meta.get(name)) is None:
+            yield Finding(faults.UNREADABLE_RUN, Place(run=run.id), f"its head has no {name} that is a number")
     missing = [n for n in outline.order if whole(run.nodes.get(f"{n}:left")) is None]
     if missing:
         for n in missing:

@@ -34,7 +34,6 @@ STILL_MS: Final = 5_000
 GRACE_MS: Final = 60_000
 NAMED: Final = 100
 """How many jobs of one run are named; a run that lacks thousands says so once for the rest."""
-WHOLE: Final = ("open", "keep_ms", "created_ms", "updated_ms")
 ALWAYS: Final = {"meta": "hash", "nodes": "hash", "out": "hash", "tries": "hash", "fails": "hash", "due": "hash", "keys": "set"}
 
 
@@ -131,7 +130,7 @@ class RunVisit:
         elif outline is not None:
             wrong = list(run_findings(seen.facts, outline))
             yield from wrong
-            if not wrong and seen.now_ms - int(meta["updated_ms"]) >= self._still_ms:
+            if not wrong and seen.now_ms - (whole(meta.get("updated_ms")) or 0) >= self._still_ms:
                 yield from self._issued(run_id, seen, outline)
 
     def _terms(self, run_id: str, seen: SeenRun) -> Findings:
@@ -152,8 +151,8 @@ class RunVisit:
     def _listed_gone(self, run_id: str, entry: Listed) -> Finding | None:
         if entry.since_ms is None:
             return None
-        again = self._client.run(run_facts(run_id, None))
-        if again or self._now_ms() - entry.since_ms < GRACE_MS:
+        (head,) = self._client.run(kinds_of(run_anchor(run_id), ["meta"]))
+        if head.kind != "none" or self._now_ms() - entry.since_ms < GRACE_MS:
             return None
         return Finding(faults.LISTED_GONE, Place(run=run_id), "is listed as live, and there is no such run")
 
@@ -246,5 +245,5 @@ def _version(seen: SeenRun) -> tuple[str | None, ...]:
 
 def _head_fault(meta: Mapping[str, str]) -> str:
     missing = [name for name in ("status", "plan", "flow", "queue") if not meta.get(name)]
-    missing += [name for name in WHOLE if whole(meta.get(name)) is None]
+    missing += ["keep_ms"] if whole(meta.get("keep_ms")) is None else []
     return f"its head lacks {', '.join(missing)}" if missing else ""

@@ -89,7 +89,9 @@ local function fault()
   for _, name in ipairs(redis.call('SMEMBERS', R .. ':keys')) do
     if not is(name, string.sub(name, 1, 5) == 'list:' and 'list' or 'hash') then return 'R:' .. name .. ' is of a wrong kind' end
   end
-  if not tonumber(redis.call('HGET', R .. ':meta', 'open') or '') then return 'R:meta has no count of open nodes' end
+  local head = redis.call('HMGET', R .. ':meta', 'open', 'created_ms', 'updated_ms')
+  if not tonumber(head[1] or '') then return 'R:meta has no count of open nodes' end
+  if not (tonumber(head[2] or '') and tonumber(head[3] or '')) then return 'R:meta has no times' end
   return fault_of_nodes() or fault_of_attempts() or outline.params and (fault_of_data() or fault_of_counters())
 end
 
@@ -101,6 +103,8 @@ if head[1] ~= 'running' then return {'OVER', head[1]} end
 local why = fault()
 if not why then return {'SOUND'} end
 why = string.gsub(why, 'R:', '{run}:')
+-- Whoever shows the run asks when it began.
+if not tonumber(redis.call('HGET', R .. ':meta', 'created_ms') or '') then redis.call('HSET', R .. ':meta', 'created_ms', digits(now)) end
 redis.call('HSET', R .. ':meta', 'status', 'failed', 'ended_ms', digits(now), 'updated_ms', digits(now), 'damaged', why)
 redis.call('PUBLISH', R .. ':ended', 'failed')
 local names = {'meta', 'nodes', 'out', 'tries', 'fails', 'due', 'keys'}

@@ -49,7 +49,7 @@ def newest_runs(client: OmniqClient, limit: int) -> list[tuple[str, View]]:
 
 
 def _newest_first(found: dict[str, View]) -> Iterator[tuple[str, View]]:
-    return iter(sorted(found.items(), key=lambda pair: int(pair[1].meta["created_ms"]), reverse=True))
+    return iter(sorted(found.items(), key=lambda pair: pair[1].meta.get("created_ms", "").zfill(20), reverse=True))
 
 
 def _ids(reply: list[bytes]) -> list[str]:

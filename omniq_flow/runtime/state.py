@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from omniq_flow.compiler.plan import MapNode, ParamNode, Plan, StepNode
-from omniq_flow.errors import RunNotFound
+from omniq_flow.errors import RunError, RunNotFound
 from omniq_flow.render.state import NodeView
 from omniq_flow.runtime.failure import Failure, decode_failure
 from omniq_flow.runtime.operations import View
@@ -72,8 +72,14 @@ def present(run_id: str, view: View) -> View:
 
 
 def head_of(run_id: str, view: View) -> Head:
-    """Read a run's head from its raw state."""
-    meta = view.meta
+    """Read a run's head from its raw state; raises RunError when it is damaged."""
+    try:
+        return _head(run_id, view.meta)
+    except (KeyError, ValueError) as error:
+        raise RunError(f"run {run_id}: its head on the server is damaged ({error}); `omniq-flow doctor --repair` gives it up") from error
+
+
+def _head(run_id: str, meta: Mapping[str, str]) -> Head:
     failed = meta.get("failed")
     return Head(
         id=run_id,

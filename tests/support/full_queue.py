@@ -8,6 +8,39 @@ from omniq_flow.queue import OmniqClient, ReserveJob
 
 QUEUE = "full"
 
+# What is done to the full queue, and the faults that it shows then.
+DAMAGES = {
+    "DEL {full}:job:w1": {"ghost"},
+    "DEL {full}:job:a1": {"ghost"},
+    "LREM {full}:wait 0 w1": {"lost-job", "wrong-stats"},
+    "DEL {full}:wait": {"lost-job", "wrong-stats"},
+    "ZREM {full}:active a1": {"lost-job", "wrong-stats"},
+    "ZREM {full}:active ga1": {"lost-job", "wrong-stats", "wrong-places", "stuck-group"},
+    "ZREM {full}:delayed d1": {"lost-job", "wrong-stats"},
+    "LREM {full}:failed 0 f1": {"lost-job", "wrong-stats"},
+    "LREM {full}:completed 0 c1": {"lost-job", "wrong-stats"},
+    "RPUSH {full}:wait w1": {"two-places", "wrong-stats"},
+    "RPUSH {full}:g:g2:wait w1": {"two-places", "wrong-stats"},
+    "ZADD {full}:delayed 5 w1": {"two-places", "wrong-stats"},
+    "HSET {full}:job:w1 state delayed": {"wrong-lane", "wrong-index"},
+    "HSET {full}:job:w1 gid g9": {"wrong-lane"},
+    "HSET {full}:job:w1 state odd": {"no-state"},
+    "HDEL {full}:job:a1 lease_token": {"wrong-token"},
+    "HSET {full}:job:w1 lease_token t": {"wrong-token"},
+    "ZREM {full}:idx:wait w1": {"wrong-index"},
+    "ZADD {full}:idx:failed 5 w1": {"wrong-index"},
+    "ZADD {full}:idx:failed 5 nobody": {"ghost"},
+    "HSET {full}:stats waiting 77": {"wrong-stats"},
+    "HSET {full}:stats groups_ready many": {"wrong-stats"},
+    "SET {full}:g:g1:inflight 0": {"wrong-places"},
+    "SET {full}:g:g2:inflight 2": {"wrong-places"},
+    "SET {full}:g:g1:limit 2": {"stuck-group"},
+    "DEL {full}:groups:ready": {"stuck-group", "wrong-stats"},
+    "ZADD {full}:groups:ready 5 g1": {"idle-in-line", "wrong-stats"},
+    "ZADD {full}:groups:ready 5 nobody": {"idle-in-line", "wrong-stats"},
+    "DEL {full}:has_groups": {"unmarked-groups"},
+}
+
 
 def fill(client: redis.Redis, queue: str = QUEUE) -> None:
     """Put jobs into every lane: w1 w2 and the groups' ones wait, a1 ga1 are leased, d1 f1 c1 are delayed, failed, completed."""

@@ -4,43 +4,11 @@ from __future__ import annotations
 
 import pytest
 import redis
-from full_queue import QUEUE, fill
+from full_queue import DAMAGES, QUEUE, fill
 
 from omniq_flow.doctor.invariants import check_state, state_findings
 from omniq_flow.doctor.queue_facts import queues_in
 from omniq_flow.doctor.snapshot import snapshot
-
-DAMAGES = {
-    "DEL {full}:job:w1": {"ghost"},
-    "DEL {full}:job:a1": {"ghost"},
-    "LREM {full}:wait 0 w1": {"lost-job", "wrong-stats"},
-    "DEL {full}:wait": {"lost-job", "wrong-stats"},
-    "ZREM {full}:active a1": {"lost-job", "wrong-stats"},
-    "ZREM {full}:active ga1": {"lost-job", "wrong-stats", "wrong-places", "stuck-group"},
-    "ZREM {full}:delayed d1": {"lost-job", "wrong-stats"},
-    "LREM {full}:failed 0 f1": {"lost-job", "wrong-stats"},
-    "LREM {full}:completed 0 c1": {"lost-job", "wrong-stats"},
-    "RPUSH {full}:wait w1": {"two-places", "wrong-stats"},
-    "RPUSH {full}:g:g2:wait w1": {"two-places", "wrong-stats"},
-    "ZADD {full}:delayed 5 w1": {"two-places", "wrong-stats"},
-    "HSET {full}:job:w1 state delayed": {"wrong-lane", "wrong-index"},
-    "HSET {full}:job:w1 gid g9": {"wrong-lane"},
-    "HSET {full}:job:w1 state odd": {"no-state"},
-    "HDEL {full}:job:a1 lease_token": {"wrong-token"},
-    "HSET {full}:job:w1 lease_token t": {"wrong-token"},
-    "ZREM {full}:idx:wait w1": {"wrong-index"},
-    "ZADD {full}:idx:failed 5 w1": {"wrong-index"},
-    "ZADD {full}:idx:failed 5 nobody": {"ghost"},
-    "HSET {full}:stats waiting 77": {"wrong-stats"},
-    "HSET {full}:stats groups_ready many": {"wrong-stats"},
-    "SET {full}:g:g1:inflight 0": {"wrong-places"},
-    "SET {full}:g:g2:inflight 2": {"wrong-places"},
-    "SET {full}:g:g1:limit 2": {"stuck-group"},
-    "DEL {full}:groups:ready": {"stuck-group", "wrong-stats"},
-    "ZADD {full}:groups:ready 5 g1": {"idle-in-line", "wrong-stats"},
-    "ZADD {full}:groups:ready 5 nobody": {"idle-in-line", "wrong-stats"},
-    "DEL {full}:has_groups": {"unmarked-groups"},
-}
 
 
 def names(client: redis.Redis) -> set[str]:

@@ -1,0 +1,7 @@
+"""Fixtures for tests of the doctor."""
+
+from __future__ import annotations
+
+from flow_fixtures import lone_session, session
+
+__all__ = ["lone_session", "session"]
