@@ -17,9 +17,10 @@ class Place:
     run: str = ""
     child: str = ""
     key: str = ""
+    server: str = ""
 
     def __str__(self) -> str:
-        named = [(name, getattr(self, name)) for name in ("queue", "group", "job", "run", "child", "key")]
+        named = [(name, getattr(self, name)) for name in ("queue", "group", "job", "run", "child", "key", "server")]
         return ", ".join(f"{name} {value}" for name, value in named if value)
 
 

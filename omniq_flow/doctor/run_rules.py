@@ -14,9 +14,7 @@ from omniq_flow.runtime.outline import Outline
 
 def run_findings(run: RunFacts, outline: Outline) -> Findings:
     """Yield what is wrong with a run."""
-    for name in ("created_ms", "updated_ms"):
-        if whole(run.meta.get(name)) is None:
-            yield Finding(faults.UNREADABLE_RUN, Place(run=run.id), f"its head has no {name} that is a number")
+    yield from _head_findings(run)
     missing = [n for n in outline.order if whole(run.nodes.get(f"{n}:left")) is None]
     if missing:
         for n in missing:
@@ -37,6 +35,12 @@ def run_findings(run: RunFacts, outline: Outline) -> Findings:
     yield from _data_findings(run, outline)
     for place in sorted(run.recorded):
         yield Finding(faults.BEGUN_AGAIN, Place(run=run.id, child=place), "has its outcome and was begun again")
+
+
+def _head_findings(run: RunFacts) -> Findings:
+    for name in ("created_ms", "updated_ms"):
+        if whole(run.meta.get(name)) is None:
+            yield Finding(faults.UNREADABLE_RUN, Place(run=run.id), f"its head has no {name} that is a number")
 
 
 def _data_findings(run: RunFacts, outline: Outline) -> Findings:

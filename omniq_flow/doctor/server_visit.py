@@ -36,7 +36,7 @@ def server_findings(client: OmniqClient) -> Findings:
 
 def node_findings(name: str, ask: Ask) -> Findings:
     """Yield what is wrong with one node; ``ask`` sends it a command."""
-    at = Place(key=name)
+    at = Place(server=name)
     try:
         info: Mapping[str, Any] = ask("INFO")
     except ResponseError as error:

@@ -162,8 +162,7 @@ def test_jobs_that_a_run_lacks_are_issued_where_its_flow_is_at_hand(session: Ses
 
 def test_a_job_that_another_client_gave_up_goes_back_into_its_queue(session: Session, redis_client: redis.Redis) -> None:
     run = started("chain")
-    (job,) = redis_client.lrange("{default}:wait", 0, -1)
-    redis_client.hset(f"{{default}}:job:{job.decode()}", "max_attempts", 1)
+    redis_client.hset(f"{{default}}:job:{run.id}/1/0/0", "max_attempts", 1)
     session.client.reserve(queue="default")
     session.client.reap_expired(queue="default", now_ms_override=10**13)
     assert redis_client.llen("{default}:failed") == 1
