@@ -17,7 +17,7 @@ _KINDS: Final[dict[Owner, tuple[tuple[re.Pattern[str], str], ...]]] = {
         (re.compile(r"job:.+", re.DOTALL), "hash"),
         (re.compile(r"g:.+:wait|wait|failed|completed|wake", re.DOTALL), "list"),
         (re.compile(r"g:.+:(inflight|limit)|has_groups|lane:rr|paused|lease:seq|sent:.+|calls:.+", re.DOTALL), "string"),
-        (re.compile(r"active|delayed|groups:ready|workers|idx:(wait|active|delayed|failed|completed)"), "zset"),
+        (re.compile(r"active|delayed|groups:ready|workers|plans|idx:(wait|active|delayed|failed|completed)"), "zset"),
         (re.compile(r"stats|lost"), "hash"),
     ),
     "run": (

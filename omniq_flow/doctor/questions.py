@@ -144,6 +144,11 @@ def listed(shard: int, run_ids: Sequence[str]) -> Operation[list[Listed]]:
     return Operation(script("doctor_listed"), live_index(shard), tuple(run_ids), read)
 
 
+def ahead_of(queue: str, job_id: str, gid: str) -> Operation[int | None]:
+    """Tell how many jobs of its line stand ahead of a job; None when it is not among the first 10,000."""
+    return Operation(script("doctor_ahead"), queue_anchor(queue), (job_id, gid), lambda reply: int(reply) if int(reply) >= 0 else None)
+
+
 def _job(queue: str, row: Sequence[Any], stands: list[Spot]) -> JobFacts:
     job_id, state, gid, token, sets, indexes = row
     spots = [*stands, *(Spot(text(lane)) for lane in sets)]

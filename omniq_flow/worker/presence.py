@@ -1,4 +1,4 @@
-"""Tells which queues this worker serves, for those who wonder why a run does not move."""
+"""Tells which queues this worker serves, and with which plans, for those who wonder why a run does not move."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BELIEVED_MS = 45_000
 class Presence(Duty):
     """Renews the worker's entry in each of its queues, and takes it out when it stops."""
 
-    def __init__(self, client: AsyncOmniqClient, queues: Sequence[str], worker: str) -> None:
+    def __init__(self, client: AsyncOmniqClient, queues: Sequence[str], worker: str, plans: Sequence[str]) -> None:
         super().__init__()
-        self._client, self._queues, self._worker = client, queues, worker
+        self._client, self._queues, self._worker, self._plans = client, queues, worker, plans
 
     async def round(self) -> float:
         """Renew the entries."""
-        await self.for_each(self._queues, lambda queue: self._client.run(worker_here(queue, self._worker, BELIEVED_MS)))
+        await self.for_each(self._queues, lambda queue: self._client.run(worker_here(queue, self._worker, BELIEVED_MS, self._plans)))
         return BELIEVED_MS / 3000
 
     async def stop(self) -> None:

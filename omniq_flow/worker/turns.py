@@ -86,10 +86,19 @@ class OneServerTurns:
     stop the others.
     """
 
-    def __init__(self, client: AsyncOmniqClient, served: Served, lease_ms: int, quarantine: Quarantine, slots: Turns) -> None:
+    def __init__(
+        self,
+        client: AsyncOmniqClient,
+        served: Served,
+        lease_ms: int,
+        quarantine: Quarantine,
+        slots: Turns,
+        *,
+        identity: str = "",
+    ) -> None:
         self._client, self._served, self._lease_ms = client, served, lease_ms
         self._quarantine, self._slots = quarantine, slots
-        self._name = secrets.token_hex(6)
+        self._name = identity or secrets.token_hex(6)
         self._number = 1
         self._unanswered = False
         self._plans = dict.fromkeys(served.plans, True)

@@ -83,7 +83,9 @@ class Worker:
     def __init__(self, session: Session, flows: Iterable[Flow[..., Any]], options: WorkerOptions) -> None:
         lease_ms = round(options.lease * 1000)
         self.options = options
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        # Lease tokens begin with it, so that a lease tells whose it is.
+        identity = os.urandom(6).hex()
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{identity}"
         self.served = Served(flows, lease_ms)
         self.queues = sorted(options.queues or self.served.queues())
         self._client: AsyncOmniqClient = session.aclient()
@@ -91,7 +93,9 @@ class Worker:
         self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir)
         quarantine = Quarantine(self._client, self.served)
         slots = SlotTurns(self._client, self.served, lease_ms, quarantine)
-        self._turns: Turns = OneServerTurns(self._client, self.served, lease_ms, quarantine, slots) if session.one_server else slots
+        self._turns: Turns = (
+            OneServerTurns(self._client, self.served, lease_ms, quarantine, slots, identity=identity) if session.one_server else slots
+        )
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
         self.janitor = Janitor(self._client, self.served, quarantine, options.janitor, self.name)
@@ -101,7 +105,7 @@ class Worker:
             self._timers,
             Reaper(self._client, self.queues, lease_ms, self.wake),
             Leases(self._client, self._held, lease_ms),
-            Presence(self._client, self.queues, self.name),
+            Presence(self._client, self.queues, self.name, self.served.plans),
             self.janitor,
         )
         self._finished: list[Finished] = []

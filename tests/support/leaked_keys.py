@@ -21,7 +21,7 @@ _LASTS = re.compile(
 )
 _EXPIRES = re.compile(
     r"""
-    \{[\w.-]+\}:(wake|lost|(sent|calls|worker|workers):?.*)
+    \{[\w.-]+\}:(wake|lost|plans|(sent|calls|worker|workers|aside):?.*)
     | \{cc:[^{}]+\}:(owner|settled)
     | \{run:[^{}]+\}:stage:.+
     | \{plan:\w+\}

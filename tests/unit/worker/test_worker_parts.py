@@ -16,6 +16,7 @@ from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.runtime.index import take_janitor_turn
 from omniq_flow.runtime.operations import Attempt, Ending
 from omniq_flow.runtime.outcomes import PackedList
+from omniq_flow.runtime.outline import Outline
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
 from omniq_flow.worker.inputs import Inputs
 from omniq_flow.worker.janitor import Janitor
@@ -154,10 +155,10 @@ async def test_janitors_of_different_flows_all_have_their_turn(lone_session: Ses
     await lone_session.aclose()
 
 
-async def test_a_plan_that_is_not_served_has_no_order(lone_session: Session) -> None:
+async def test_a_plan_that_is_not_served_has_no_outline(lone_session: Session) -> None:
     served = Served([chain], 1000)
-    assert served.order(chain.compiled.fingerprint) == (1, 2, 3)
-    assert served.order("unknown") == ()
+    assert served.outline(chain.compiled.fingerprint) == Outline.of(chain.compiled.plan)
+    assert served.outline("unknown") is None
     assert served.queues() == {"default"}
     assert Served([], 1000).queues() == {"default"}
 
