@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -22,6 +23,7 @@ Reason: TypeAlias = Literal[
 ]
 
 EXAMPLES: Final = 3
+DAY: Final = 86_400
 
 _BECAUSE: Final[dict[Reason, str]] = {
     "leased": "leased by {by} until {until}, unless it renews the lease",
@@ -117,14 +119,15 @@ def because(wait: Wait, now_ms: int) -> str:
 
 
 def later(moment_ms: int | None, now_ms: int) -> str:
-    """Return a moment that is to come, as its distance: ``in 12.5 s``."""
+    """Return a moment that is to come, with its distance: ``14:05:09, 12.5 s from now``."""
     if moment_ms is None:
         return "some time"
     seconds = max(0, moment_ms - now_ms) / 1000
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+    clock = time.strftime("%H:%M:%S" if seconds < DAY else "%Y-%m-%d %H:%M", time.localtime(moment_ms / 1000))
+    for unit, size in (("d", DAY), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} from now"
-    return f"{seconds:.1f} s from now"
+            return f"{clock}, {seconds / size:.0f} {unit} from now"
+    return f"{clock}, {seconds:.1f} s from now"
 
 
 def _listed(names: Sequence[str]) -> str:

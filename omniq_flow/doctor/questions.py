@@ -95,9 +95,9 @@ def group_facts(queue: str, gids: Sequence[str]) -> Operation[list[GroupFacts]]:
     return Operation(script("doctor_groups"), queue_anchor(queue), tuple(_raw(gid) for gid in gids), read)
 
 
-def queue_facts(queue: str, gids: Sequence[str]) -> Operation[QueueFacts]:
-    """Count what a queue with these groups holds, and read what its stats state."""
-    named = tuple(_raw(gid) for gid in gids) if len(gids) <= KINDS else (b"",)
+def queue_facts(queue: str, gids: Sequence[str] | None) -> Operation[QueueFacts]:
+    """Count what a queue with these groups holds, and read what its stats state; None where its groups are not known."""
+    named = (b"",) if gids is None or len(gids) > KINDS else tuple(_raw(gid) for gid in gids)
 
     def read(reply: Sequence[Any]) -> QueueFacts:
         stats, counts, marked = _flat(reply[0]), [int(count) for count in reply[1]], bool(reply[2])

@@ -132,7 +132,7 @@ class Repair:
     def _mend_jobs(self, queue: str, jobs: Mapping[str, Sequence[str]]) -> None:
         if not jobs:
             return
-        facts: QueueFacts = self._client.run(queue_facts(queue, [""] * 0))
+        facts: QueueFacts = self._client.run(queue_facts(queue, None))
         listed = sum(facts.counted[name] for name in ("waiting", "group_waiting", "failed", "completed_kept"))
         for page in pages(sorted(jobs.items()), max(1, min(JOBS, SEARCHED // (1 + listed)))):
             self._client.run(mend_jobs(queue, page))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 
-from omniq_flow.errors import SetupError
+from omniq_flow.doctor.strays import Position, list_strays
+from omniq_flow.doctor.upkeep import Upkeep
+from omniq_flow.errors import RunError, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.delivery import RunHead
@@ -14,7 +17,7 @@ from omniq_flow.runtime.keys import SHARDS
 from omniq_flow.runtime.operations import view
 from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.starting import list_ended, list_run
-from omniq_flow.runtime.state import head_of
+from omniq_flow.runtime.state import Head, head_of
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.duty import Duty
 from omniq_flow.worker.quarantine import Quarantine
@@ -23,21 +26,27 @@ from omniq_flow.worker.served import Served
 log = logging.getLogger("omniq_flow.worker")
 
 PAGE = 100
+QUEUES = 20
 LATER = 0.1
 
 
 class Janitor(Duty):
     """Walks the live runs, one page of a shard a round, by turns with the janitors of other workers.
 
-    A run that has not moved for a round is asked which jobs it must have; those that are in no queue are enqueued again, under
-    the same ids. On a healthy store it writes nothing but its turn.
+    A run that has not moved for a round is looked into: if its data is damaged it is given up, else it is asked which jobs it must have,
+    and those that are in no lane are enqueued again, under the same ids. Its queues are looked after: what the doctor's rules find wrong
+    with the next page of their jobs, with groups and counters, is mended. A thousand keys a round are walked for runs that no index lists.
+
+    On a healthy store it writes nothing but its turn. What it mends is logged, and counted in ``repaired``.
     """
 
     def __init__(self, client: AsyncOmniqClient, served: Served, quarantine: Quarantine, every_s: float, worker: str) -> None:
         super().__init__()
+        self.repaired: Counter[str] = Counter()
         self._client, self._served, self._quarantine = client, served, quarantine
         self._every_s, self._worker = every_s, worker
         self._shard, self._after = 0, ""
+        self._walk, self._upkeep = Position(), Upkeep()
         self._random = random.Random()  # noqa: S311  # who comes first, no secret
 
     async def round(self) -> float:
@@ -45,39 +54,74 @@ class Janitor(Duty):
         taken_ms = await self._client.run(take_janitor_turn(self._worker, int(self._every_s * 1000)))
         if taken_ms:
             return taken_ms / 1000 + self._random.uniform(0, LATER / 2) * self._every_s
+        queues: set[str] = set()
         for _ in range(SHARDS):
             page = await self._client.run(live_page(self._shard, self._after, PAGE))
             for run_id in page:
-                await self._look_after(run_id)
+                queues |= await self._look_after(run_id)
             if len(page) == PAGE:
                 self._after = page[-1]
                 break
             await self._client.run(trim_ended(self._shard))
             self._shard, self._after = (self._shard + 1) % SHARDS, ""
+        await self.for_each(self._random.sample(sorted(queues), min(QUEUES, len(queues))), self._keep_up)
+        await self._find_strays()
         # Whoever had the turn comes after those that wait for it: each serves flows that the others may not have.
         return self._every_s * (1 + LATER)
 
-    async def _look_after(self, run_id: str) -> None:
+    async def _look_after(self, run_id: str) -> frozenset[str]:
+        """Look after a run; returns its queues if it stands still."""
         try:
-            await self._move(run_id)
-        except SetupError as error:
+            return await self._move(run_id)
+        except (SetupError, RunError) as error:
             if passes(error):
                 raise
-            await self._quarantine.isolate(run_id, error)
+            await self._give_up(run_id, error)
+            return frozenset()
 
-    async def _move(self, run_id: str) -> None:
+    async def _move(self, run_id: str) -> frozenset[str]:
         raw = await self._client.run(view(run_id))
         if not raw.meta:
             await self._client.run(list_run(run_id, "gone"))
-            return
+            return frozenset()
         head = head_of(run_id, raw)
         if head.status != "running":
             await ahold(self._client, list_ended(run_id, raw))
-            return
+            return frozenset()
         still_s = (raw.now_ms - head.updated_ms) / 1000
         if head.plan not in self._served.plans or still_s < self._every_s:
-            return
+            return frozenset()
+        return frozenset() if await self._damaged(head) else await self._issue(head, still_s)
+
+    async def _damaged(self, head: Head) -> bool:
+        damaged = await self._quarantine.condemn(head.id, head.plan)
+        self._note("run given up", damaged)
+        return damaged
+
+    async def _issue(self, head: Head, still_s: float) -> frozenset[str]:
         shapes = self._served.shapes(head.plan, head.queue)
-        missing = await ahold(self._client, reissue(RunHead(run_id, head.flow, head.plan), shapes))
+        missing = await ahold(self._client, reissue(RunHead(head.id, head.flow, head.plan), shapes))
         if missing > 0:
-            log.warning("run %s had not moved for %.0f s: %d jobs were missing and are enqueued again", run_id, still_s, missing)
+            self._note("job issued", missing)
+            log.warning("run %s had not moved for %.0f s: %d jobs were missing and are enqueued again", head.id, still_s, missing)
+        return shapes.queues
+
+    async def _give_up(self, run_id: str, error: Exception) -> None:
+        self._note("run given up", await self._quarantine.isolate(run_id, error))
+
+    def _note(self, what: str, count: int) -> None:
+        if count:
+            self.repaired[what] += count
+
+    async def _keep_up(self, queue: str) -> None:
+        mended = await ahold(self._client, self._upkeep.look_after(queue))
+        if mended:
+            self.repaired += mended
+            told = ", ".join(f"{count} {name}" for name, count in sorted(mended.items()))
+            log.warning("queue %s was damaged and is mended: %s", queue, told)
+
+    async def _find_strays(self) -> None:
+        self._walk, found = await ahold(self._client, list_strays(self._walk))
+        self._note("run listed", len(found))
+        for run_id in found:
+            log.warning("run %s was running and no index listed it; it is listed again", run_id)

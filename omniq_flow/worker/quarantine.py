@@ -14,27 +14,32 @@ log = logging.getLogger("omniq_flow.worker")
 
 
 class Quarantine:
-    """Condemns runs that a script broke on."""
+    """Condemns runs whose data is damaged."""
 
     def __init__(self, client: AsyncOmniqClient, served: Served) -> None:
         self._client, self._served = client, served
 
+    async def condemn(self, run_id: str, plan: str, why: object = "it stood still") -> bool:
+        """Fail the run if its data is damaged, and say so; True when nothing of it can go on."""
+        word, fault = await self._client.run(condemn(run_id, self._served.outline(plan)))
+        if word == "CONDEMNED":
+            log.error("run %s was given up: its data on the server is damaged: %s (%s)", run_id, fault, why)
+        elif word == "LOST":
+            log.error("run %s is lost: its data on the server is damaged: %s (%s); start it again under another key", run_id, fault, why)
+        return word != "SOUND"
+
     async def isolate(self, run_id: str, why: object, plan: str = "") -> bool:
-        """Fail the run if its data is damaged; True when its jobs may be acked away, since nothing of it can go on.
+        """Fail the run that a script broke on, if its data is damaged; True when its jobs may be acked away, since nothing of it can go on.
 
         False: the run is sound, and whatever broke may pass; the cause is logged. Raises SetupError when the server is away.
         """
         try:
-            word, fault = await self._client.run(condemn(run_id, self._served.outline(plan)))
+            hopeless = await self.condemn(run_id, plan, why)
         except SetupError as error:
             if passes(error):
                 raise
             log.error("run %s cannot be handled: %s; and looking into it failed: %s", run_id, why, error)  # noqa: TRY400  # no trace: it is told
             return False
-        if word == "CONDEMNED":
-            log.error("run %s was given up: its data on the server is damaged: %s (%s)", run_id, fault, why)
-        elif word == "LOST":
-            log.error("run %s is lost: its data on the server is damaged: %s (%s); delete its keys and start it again", run_id, fault, why)
-        elif word == "SOUND":
+        if not hopeless:
             log.error("run %s cannot be handled now, its own data is sound; it is tried again: %s", run_id, why)
-        return word != "SOUND"
+        return hopeless

@@ -142,7 +142,7 @@ def test_the_worker_that_holds_the_lease(lone_session: Session) -> None:
         gate.set()
         run.result(timeout=20)
     assert told.waits[0].worker.count(":") == 2
-    assert f"leased by worker {told.waits[0].worker} until 2" in str(told)
+    assert f"leased by worker {told.waits[0].worker} until " in str(told)
 
 
 def test_an_ended_run_waits_for_nothing_and_one_that_is_gone_is_not_found(session: Session) -> None:
