@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import real_server
 import redis
 from eventually import eventually
 from gate import Gate
@@ -470,7 +469,7 @@ def test_a_restarted_server_is_found_again(spare_server: Callable[..., RealServe
         eventually(lambda: len(calls) == 8, "the children run")
         spare.kill()
         gate.set()
-        spare.process = real_server._spawn(spare.kind, spare.folder, durable).process
+        spare.restart()
         assert run.result(timeout=30) == 28
     assert all(count <= 2 for count in calls.values())
 

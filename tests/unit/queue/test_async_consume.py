@@ -205,7 +205,7 @@ async def test_a_server_in_trouble_costs_a_pause_and_a_line_never_the_consumer(s
         async with consuming(client, handler) as consumer:
             spare.kill()
             await consumer.told("is the server running there?")
-            spare.start_again()
+            spare.restart()
             await consumer.told("the server answers again")
             await client.publish(queue="q", payload={})
             await asyncio.wait_for(done.wait(), 10)

@@ -314,7 +314,7 @@ def test_a_server_that_dies_and_comes_back_is_served_again(spare: RealServer) ->
         with consuming(client, lambda ctx: done.set()) as consumer:
             spare.kill()
             consumer.told("is the server running there?")
-            spare.start_again()
+            spare.restart()
             consumer.told("the server answers again")
             client.publish(queue="q", payload={})
             assert done.wait(10)
