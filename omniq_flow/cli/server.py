@@ -37,5 +37,5 @@ def worker_command(what: str, queue: str | None, url: str | None) -> str:
     typed = given_url(url)
     if typed:
         address = parse_address(typed)
-        words.append("--url URL" if address.password else f"--url {typed}")
+        words.append("--url URL" if address.secret else f"--url {typed}")
     return " ".join(words)

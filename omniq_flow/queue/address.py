@@ -12,17 +12,35 @@ from omniq_flow.errors import BadUrl
 from omniq_flow.wire.names import check_number
 
 TLS_BY_SCHEME = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
-SCHEMES = "redis://, rediss://, valkey://, valkeys:// or unix://"
+SENTINEL = "+sentinel"
+SCHEMES = "redis://, rediss://, valkey://, valkeys://, unix:// or redis+sentinel://"
 DEFAULT_PORT = 6379
+SENTINEL_PORT = 26_379
 HIGHEST_DB = 65_535
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]*\]|[^:/?#\[\]]*)(:\d+)?(/\d*)?(?![^?#])")
 _SOCKET = re.compile(r"/[^?#]*")
+_MEMBER = r"(\[[0-9a-fA-F:.]+\]|[^:/?#\[\],]+)(?::(\d+))?"
+_MEMBERS = re.compile(rf"{_MEMBER}(?:,{_MEMBER})*(?![^/?#])")
+_SERVICE = re.compile(r"/([A-Za-z0-9._-]+)(?:/(\d*))?")
+
+
+@dataclass(frozen=True)
+class Sentinels:
+    """The Sentinels that know which server is the primary of a service, and the login for them."""
+
+    members: tuple[tuple[str, int], ...]
+    service: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return ",".join(f"{_bracketed(host)}:{port}" for host, port in self.members) + f"/{self.service}"
 
 
 @dataclass(frozen=True)
 class Address:
-    """One server and the login for it; `str()` of it never holds the password."""
+    """One server, or the Sentinels that know it, and the login for it; `str()` of it never holds a password."""
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -32,6 +50,12 @@ class Address:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     tls_options: tuple[tuple[str, Any], ...] = ()
+    sentinels: Sentinels | None = None
+
+    @property
+    def secret(self) -> bool:
+        """Whether a password belongs to it."""
+        return bool(self.password or (self.sentinels and self.sentinels.password))
 
     def __post_init__(self) -> None:
         """Refuse ports and databases that cannot be."""
@@ -41,8 +65,10 @@ class Address:
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+        scheme = "rediss" if self.tls else "redis"
+        if self.sentinels is not None:
+            return f"{scheme}{SENTINEL}://{self.sentinels}/{self.db}"
+        return f"{scheme}://{_bracketed(self.host)}:{self.port}/{self.db}"
 
 
 def parse_address(url: str) -> Address:
@@ -52,7 +78,12 @@ def parse_address(url: str) -> Address:
     `unix://[[user]:password@]/path/to/socket[?db=N]`. Options: `db`, `username`, `password`, and for TLS `ssl_ca_certs`, `ssl_certfile`,
     `ssl_keyfile`, `ssl_cert_reqs` (required, optional or none), `ssl_check_hostname` (true or false). Anything else raises BadUrl, whose
     message never shows a password.
+
+    Under Sentinels: `redis+sentinel://[[user]:password@]host[:port][,host[:port]...]/service[/db]`, `rediss+sentinel://` with TLS to all of
+    them. The login is that of the servers; the Sentinels' own is given by the options `sentinel_username` and `sentinel_password`.
     """
+    if SENTINEL in str(url).partition(":")[0]:
+        return _under_sentinels(url.strip())
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -90,10 +121,56 @@ def redacted(url: object) -> str:
     if not separator:
         return "(no scheme)"
     login, _, place = rest.rpartition("@")
-    found = (_SOCKET if scheme == "unix" else _HOST).match(place)
+    found = (_SOCKET if scheme == "unix" else _MEMBERS if scheme.endswith(SENTINEL) else _HOST).match(place)
     clear = found.group() if found else ""
     cut = "" if place[len(clear) :].startswith(("?", "#")) or clear == place else "..."
     return f"{scheme}://{'***@' if login else ''}{clear}{cut}"
+
+
+def _under_sentinels(url: str) -> Address:
+    """Read a URL that urlsplit cannot: it takes one host only."""
+    scheme, _, rest = url.partition("://")
+    plain = scheme.lower().removesuffix(SENTINEL)
+    login, _, place = rest.rpartition("@")
+    found = _MEMBERS.match(place)
+    if plain not in TLS_BY_SCHEME or found is None or re.search("[/?#]", login):
+        raise BadUrl(
+            f"cannot read the URL {redacted(url)}: expected redis{SENTINEL}:// or rediss{SENTINEL}://, "
+            "then [user:password@]host[:port],host[:port]/service[/db]; "
+            "write special characters in a password percent-encoded (/ as %2F, ? as %3F, @ as %40, # as %23)"
+        )
+    path, _, query = place[found.end() :].partition("?")
+    named = _SERVICE.fullmatch(path)
+    if named is None:
+        raise BadUrl(
+            f"the URL {redacted(url)} must name the service that the Sentinels watch, and may name a database: /mymaster or /mymaster/0"
+        )
+    tls = TLS_BY_SCHEME[plain]
+    parts = SplitResult(plain, f"{login}@" if login else "", f"/{named[2] or ''}", query, "")
+    options = _options(parts, url, tls=tls, more=_SENTINEL_OPTIONS)
+    members = [
+        (_unbracketed(unquote(host)), _in_url("port", int(port), 1, 65_535, url) if port else SENTINEL_PORT)
+        for host, port in re.findall(_MEMBER, found.group())
+    ]
+    username, password = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
+    return Address(
+        host=members[0][0],
+        port=members[0][1],
+        db=_path_db(parts, options, url),
+        username=_login(parts.username, options, "username"),
+        password=_login(parts.password, options, "password"),
+        tls=tls,
+        tls_options=tuple(sorted(options.items())),
+        sentinels=Sentinels(tuple(members), named[1], username, password),
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _unbracketed(host: str) -> str:
+    return host.removeprefix("[").removesuffix("]")
 
 
 def _unix(parts: SplitResult, url: str) -> Address:
@@ -146,6 +223,7 @@ def _db(text: str) -> int:
 
 
 _ANY_OPTIONS: dict[str, Callable[[str], Any]] = {"db": _db, "username": str, "password": str}
+_SENTINEL_OPTIONS: dict[str, Callable[[str], Any]] = {"sentinel_username": str, "sentinel_password": str}
 _TLS_OPTIONS: dict[str, Callable[[str], Any]] = {
     "ssl_ca_certs": str,
     "ssl_certfile": str,
@@ -155,8 +233,8 @@ _TLS_OPTIONS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _options(parts: SplitResult, url: str, *, tls: bool) -> dict[str, Any]:
-    readers = _ANY_OPTIONS | (_TLS_OPTIONS if tls else {})
+def _options(parts: SplitResult, url: str, *, tls: bool, more: dict[str, Callable[[str], Any]] | None = None) -> dict[str, Any]:
+    readers = _ANY_OPTIONS | (_TLS_OPTIONS if tls else {}) | (more or {})
     options: dict[str, Any] = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in readers:

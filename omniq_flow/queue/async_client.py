@@ -7,17 +7,19 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
-from omniq_flow.errors import OmniqError
+from omniq_flow.errors import OmniqError, SetupError
 from omniq_flow.queue import operations
 from omniq_flow.queue.async_consume import AsyncConsumer, Handler
 from omniq_flow.queue.calls import CallNumbers, Claimants, lone_call
-from omniq_flow.queue.connect import ServerParts, address_of, connect_async
+from omniq_flow.queue.cluster import AsyncServer, anchors, join_async, send_many_async
+from omniq_flow.queue.connect import ServerParts, aclose, address_of, connect_async
 from omniq_flow.queue.consume_options import ConsumeOptions, Habits
 from omniq_flow.queue.fitness import check_server_async
 from omniq_flow.queue.ids import new_caller_id, new_job_id
+from omniq_flow.queue.inspection import ANYWHERE
 from omniq_flow.queue.operation import Argument, Operation, decoded, unsent
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.queue.results import AckFail, BatchItem, ReserveJob, ReservePaused
@@ -29,7 +31,7 @@ T = TypeVar("T")
 
 
 class AsyncOmniqClient:
-    """A client of OmniQ queues on one server, for one event loop and any number of its tasks.
+    """A client of OmniQ queues on one server or cluster, for one event loop and any number of its tasks.
 
     Arguments, methods, results and errors are those of `OmniqClient`; what each method promises is said there. A task may be cancelled
     in the middle of a call: the call may or may not have run, and what a cancelled reserve had claimed comes with the next one.
@@ -39,7 +41,7 @@ class AsyncOmniqClient:
         self,
         url: str | None = None,
         *,
-        redis: Redis | None = None,
+        redis: AsyncServer | None = None,
         allow_eviction: bool | None = None,
         keep_settled_ms: int = operations.KEEP_SETTLED_MS,
         **parts: Unpack[ServerParts],
@@ -49,6 +51,7 @@ class AsyncOmniqClient:
         self._ours = self.redis is not redis
         self._allow_eviction = allow_eviction
         self._errors = typed_errors(address_of(self.redis))
+        self._given = redis is not None
         self._fit = False
         self._calls = CallNumbers()
         self._claimants = Claimants()
@@ -56,7 +59,7 @@ class AsyncOmniqClient:
     async def aclose(self) -> None:
         """Close the connections; a ready client that was given is left open."""
         if self._ours:
-            await self.redis.aclose()
+            await aclose(self.redis)
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,9 +69,27 @@ class AsyncOmniqClient:
 
     async def check(self) -> None:
         """Contact the server, once, and refuse it when it is not fit: ServerUnreachable, ServerTooOld, UnsafeEviction, ..."""
-        if not self._fit:
-            await check_server_async(self.redis, allow_eviction=self._allow_eviction)
-            self._fit = True
+        if self._fit:
+            return
+        client = self.redis
+        facts = await check_server_async(client, allow_eviction=self._allow_eviction)
+        if facts.cluster and isinstance(client, Redis):
+            await self._join(client)
+        self._fit = True
+
+    async def is_cluster(self) -> bool:
+        """Tell whether the server is a cluster, where a script may touch one slot only; contacts it on first use, as `check` does."""
+        await self.check()
+        return isinstance(self.redis, RedisCluster)
+
+    async def anchors(self) -> list[str]:
+        """Return keys, one for each primary of the cluster as it is now: what looks at a whole server's keys is run with each of them."""
+        await self.check()
+        if not isinstance(self.redis, RedisCluster):
+            return [ANYWHERE]
+        with self._errors:
+            await self.redis.nodes_manager.initialize()
+        return anchors(self.redis)
 
     async def run(self, operation: Operation[T]) -> T:
         """Run one operation and return its result."""
@@ -190,21 +211,40 @@ class AsyncOmniqClient:
         cancelled and its job given back; what runs in a thread runs on, and its job comes again when its lease has run out.
         """
         habits = Habits(**options)
-        consumer = AsyncConsumer(self, self.redis, queue=queue, handler=handler, stop=stop, habits=habits)
+        consumer = AsyncConsumer(self, queue=queue, handler=handler, stop=stop, habits=habits)
         await self.check()
-        await consumer.run()
+        await consumer.run(self.redis)
 
     async def _publish(self, queue: str, payload: bytes, job_id: str | None, options: PublishOptions) -> str:
         wanted = new_job_id() if job_id is None else job_id
         return await self.run(operations.enqueue(queue, wanted, payload, call=self._calls.next(), **options))
 
+    async def _join(self, client: Redis) -> None:
+        """Take a client of the cluster in the place of one that knows a single node."""
+        place = address_of(client)
+        if self._given:
+            raise SetupError(
+                f"{place} is a node of a cluster, and the client given (redis=) knows only that one: give a RedisCluster, or a URL"
+            )
+        cluster: AsyncServer = join_async(client, place)
+        try:
+            await check_server_async(cluster, allow_eviction=self._allow_eviction)
+            if self.redis is not client:  # another task was faster
+                return
+            cluster, self.redis = client, cluster
+            self._errors = typed_errors(address_of(self.redis))
+        finally:
+            await cluster.aclose()
+
     async def _send(self, operation: Operation[Any]) -> Any:
         try:
-            return await self.redis.execute_command(*operation.by_digest())  # type: ignore[no-untyped-call]
+            return await self.redis.execute_command(*operation.by_digest())
         except NoScriptError:
-            return await self.redis.execute_command(*operation.by_text())  # type: ignore[no-untyped-call]
+            return await self.redis.execute_command(*operation.by_text())
 
-    async def _pipelined(self, commands: Iterable[tuple[Argument, ...]]) -> list[Any]:
+    async def _pipelined(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        if isinstance(self.redis, RedisCluster):
+            return await send_many_async(self.redis, commands)
         async with self.redis.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)

@@ -8,10 +8,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, cast
 
-from redis.asyncio import Redis
-
 from omniq_flow.errors import OmniqError
 from omniq_flow.queue.calls import CallNumbers
+from omniq_flow.queue.cluster import AsyncServer
 from omniq_flow.queue.consume_options import Habits
 from omniq_flow.queue.context import async_context, context
 from omniq_flow.queue.course import Course, Handle, Handled, Pause, Rest, Step
@@ -35,12 +34,10 @@ class AsyncConsumer:
     its job is left to run out. Cancelled once more, it leaves at once.
     """
 
-    def __init__(
-        self, client: RunsAsync, redis: Redis, *, queue: str, handler: Handler, stop: asyncio.Event | None, habits: Habits
-    ) -> None:
+    def __init__(self, client: RunsAsync, *, queue: str, handler: Handler, stop: asyncio.Event | None, habits: Habits) -> None:
         self._on_loop = is_async(handler)
         self._queue, self._handler = check_name(queue), handler
-        self._client, self._redis, self._habits, self._flag = client, redis, habits, stop
+        self._client, self._habits, self._flag = client, habits, stop
         self._stop = Stop(stop, drain=habits.drain)
         self._journal = Journal(queue, habits.logger, verbose=habits.verbose)
         self._calls = CallNumbers()
@@ -49,8 +46,8 @@ class AsyncConsumer:
         self._calling: asyncio.Future[Any] | None = None
         self._cancelled: asyncio.CancelledError | None = None
 
-    async def run(self) -> None:
-        """Consume until asked to stop."""
+    async def run(self, redis: AsyncServer) -> None:
+        """Consume until asked to stop, sleeping on a connection to the server of `redis`."""
         loop = asyncio.get_running_loop()
 
         def signalled() -> None:
@@ -58,7 +55,7 @@ class AsyncConsumer:
 
         watch = asyncio.create_task(self._watch(), name=f"omniq_flow stop {self._queue}")
         try:
-            async with AsyncSleeper(self._redis, self._queue) as self._sleeper:
+            async with AsyncSleeper(redis, self._queue) as self._sleeper:
                 with told_of_signals(signalled, wanted=self._habits.signals):
                     await self._hold(Course(self._queue, self._habits, self._stop, self._journal))
         except Interrupted:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from threading import Event
+from threading import Event, Lock
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
-from redis import Redis
+from redis import Redis, RedisCluster
 from redis.exceptions import NoScriptError
 
-from omniq_flow.errors import OmniqError
+from omniq_flow.errors import OmniqError, SetupError
 from omniq_flow.queue import operations
 from omniq_flow.queue.calls import CallNumbers, Claimants, lone_call
-from omniq_flow.queue.connect import ServerParts, address_of, connect
+from omniq_flow.queue.cluster import SyncServer, anchors, join, send_many
+from omniq_flow.queue.connect import ServerParts, address_of, close, connect
 from omniq_flow.queue.consume import Consumer, Handler
 from omniq_flow.queue.consume_options import ConsumeOptions, Habits
 from omniq_flow.queue.fitness import check_server
 from omniq_flow.queue.ids import new_caller_id, new_job_id
+from omniq_flow.queue.inspection import ANYWHERE
 from omniq_flow.queue.operation import Argument, Operation, decoded, unsent
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.queue.results import AckFail, BatchItem, ReserveJob, ReservePaused
@@ -29,11 +31,13 @@ T = TypeVar("T")
 
 
 class OmniqClient:
-    """A client of OmniQ queues on one server, for any number of threads; it survives a fork.
+    """A client of OmniQ queues on one server or cluster, for any number of threads; it survives a fork.
 
-    Where the server is: a URL (`redis://`, `rediss://`, `valkey://`, `unix://`), or `host=`, `port=`, ..., or a ready `redis=` client; with
-    none of them OMNIQ_FLOW_URL, else the embedded server. The server is contacted, and refused when it is not fit, on first use;
-    `allow_eviction=True` takes one that may drop queue keys. `keep_settled_ms`: how long the last child of a completion key is known.
+    Where the server is: a URL (`redis://`, `rediss://`, `valkey://`, `unix://`, `redis+sentinel://`), or `host=`, `port=`, ..., or a ready
+    `redis=` client; with none of them OMNIQ_FLOW_URL, else the embedded server. The server is contacted, and refused when it is not fit, on
+    first use; then it also turns out whether it is a node of a cluster, all of which is used from then on. `redis` is the client
+    underneath. `allow_eviction=True` takes a server that may drop queue keys. `keep_settled_ms`: how long the last child of a completion
+    key is known.
 
     All methods take keywords only. Each operation is atomic and may be sent twice: a lost connection is met by sending again. Errors are
     those of `omniq_flow.errors`: SetupError when the server cannot be used, InputError before anything is sent, QueueError when the
@@ -44,7 +48,7 @@ class OmniqClient:
         self,
         url: str | None = None,
         *,
-        redis: Redis | None = None,
+        redis: SyncServer | None = None,
         allow_eviction: bool | None = None,
         keep_settled_ms: int = operations.KEEP_SETTLED_MS,
         **parts: Unpack[ServerParts],
@@ -54,14 +58,16 @@ class OmniqClient:
         self._ours = self.redis is not redis
         self._allow_eviction = allow_eviction
         self._errors = typed_errors(address_of(self.redis))
+        self._given = redis is not None
         self._fit = False
+        self._swapping = Lock()
         self._calls = CallNumbers()
         self._claimants = Claimants()
 
     def close(self) -> None:
         """Close the connections; a ready client that was given is left open."""
         if self._ours:
-            self.redis.close()
+            close(self.redis)
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +77,27 @@ class OmniqClient:
 
     def check(self) -> None:
         """Contact the server, once, and refuse it when it is not fit: ServerUnreachable, ServerTooOld, UnsafeEviction, ..."""
-        if not self._fit:
-            check_server(self.redis, allow_eviction=self._allow_eviction)
-            self._fit = True
+        if self._fit:
+            return
+        client = self.redis
+        facts = check_server(client, allow_eviction=self._allow_eviction)
+        if facts.cluster and isinstance(client, Redis):
+            self._join(client)
+        self._fit = True
+
+    def is_cluster(self) -> bool:
+        """Tell whether the server is a cluster, where a script may touch one slot only; contacts it on first use, as `check` does."""
+        self.check()
+        return isinstance(self.redis, RedisCluster)
+
+    def anchors(self) -> list[str]:
+        """Return keys, one for each primary of the cluster as it is now: what looks at a whole server's keys is run with each of them."""
+        self.check()
+        if not isinstance(self.redis, RedisCluster):
+            return [ANYWHERE]
+        with self._errors:
+            self.redis.nodes_manager.initialize()
+        return anchors(self.redis)
 
     def run(self, operation: Operation[T]) -> T:
         """Run one operation and return its result."""
@@ -234,13 +258,32 @@ class OmniqClient:
         options (InputError).
         """
         habits = Habits(**options)
-        consumer = Consumer(self, self.redis, queue=queue, handler=handler, stop=stop, habits=habits)
+        consumer = Consumer(self, queue=queue, handler=handler, stop=stop, habits=habits)
         self.check()
-        consumer.run()
+        consumer.run(self.redis)
 
     def _publish(self, queue: str, payload: bytes, job_id: str | None, options: PublishOptions) -> str:
         wanted = new_job_id() if job_id is None else job_id
         return self.run(operations.enqueue(queue, wanted, payload, call=self._calls.next(), **options))
+
+    def _join(self, client: Redis) -> None:
+        """Take a client of the cluster in the place of one that knows a single node."""
+        place = address_of(client)
+        if self._given:
+            raise SetupError(
+                f"{place} is a node of a cluster, and the client given (redis=) knows only that one: give a RedisCluster, or a URL"
+            )
+        with typed_errors(place):
+            cluster: SyncServer = join(client, place)
+        try:
+            check_server(cluster, allow_eviction=self._allow_eviction)
+            with self._swapping:
+                if self.redis is not client:  # another thread was faster
+                    return
+                cluster, self.redis = client, cluster
+                self._errors = typed_errors(address_of(self.redis))
+        finally:
+            cluster.close()
 
     def _send(self, operation: Operation[Any]) -> Any:
         try:
@@ -248,7 +291,9 @@ class OmniqClient:
         except NoScriptError:
             return self.redis.execute_command(*operation.by_text())  # type: ignore[no-untyped-call]
 
-    def _pipelined(self, commands: Iterable[tuple[Argument, ...]]) -> list[Any]:
+    def _pipelined(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+        if isinstance(self.redis, RedisCluster):
+            return send_many(self.redis, commands)
         with self.redis.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)  # type: ignore[no-untyped-call]

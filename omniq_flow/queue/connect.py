@@ -14,6 +14,13 @@ The policy, the same for sync and async clients and for every release of redis-p
 - A connection that was idle for HEALTH_CHECK_INTERVAL (30 s) is tried with a PING before its next use; TCP keep-alive is on.
 - An async client opens at most MAX_CONNECTIONS (64) and lets further callers wait for one, up to READ_TIMEOUT.
 
+How it maps elsewhere, on redis-py's own clients (nothing of it is sent here either, what a server is comes out at the first contact):
+
+- **Cluster**: the same times, RESP2 and raw bytes for each node; the repeats are those of `queue/cluster.py`, around redis-py's redirects.
+  An async client makes at most MAX_CALLS (64) calls at a time. redis-py's sync cluster client does no health check: a connection that died
+  while it was idle costs a repeat.
+- **Sentinel**: the same for the servers; the Sentinels are asked with the same times before each connection, and again at each repeat.
+
 A client of one's own, given as `redis=`, keeps its own policy.
 """
 
@@ -23,11 +30,15 @@ import os
 from typing import Any, TypedDict, Unpack
 
 import redis.asyncio as aio
-from redis import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis import Connection, ConnectionPool, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from omniq_flow.embedded import embedded_url
 from omniq_flow.errors import BadUrl, SetupError
-from omniq_flow.queue.address import Address, parse_address
+from omniq_flow.queue.address import Address, Sentinels, parse_address
+from omniq_flow.queue.cluster import AnyServer, AsyncServer, SyncServer
 from omniq_flow.queue.patience import AsyncPatience, Patience
 
 URL_VARIABLE = "OMNIQ_FLOW_URL"
@@ -52,35 +63,44 @@ class ServerParts(TypedDict, total=False):
 def connect(
     url: str | None = None,
     *,
-    redis: Redis | None = None,
+    redis: SyncServer | None = None,
     client_name: str = CLIENT_NAME,
     read_timeout: float | None = READ_TIMEOUT,
     **parts: Unpack[ServerParts],
-) -> Redis:
+) -> SyncServer:
     """Make a sync client under the policy of this module; nothing is sent yet.
 
     With `redis`, that client comes back, or a new one on the same server when it decodes replies (ours must be bytes). Safe to use from
-    several threads and after a fork. Raises as `find_address` does, and SetupError when `redis` is something else than a `redis.Redis`.
+    several threads and after a fork. Raises as `find_address` does, and SetupError when `redis` is something else than a `redis.Redis` or a
+    `redis.RedisCluster`.
     """
     if redis is not None:
         _check_alone(url, parts)
+        if isinstance(redis, RedisCluster):
+            _check_bytes(redis.get_connection_kwargs())  # type: ignore[no-untyped-call]
+            return redis
         if not isinstance(redis, Redis):
-            raise SetupError(f"redis= takes a redis.Redis here, not {_kind(redis)}; an AsyncOmniqClient takes a redis.asyncio.Redis")
+            raise SetupError(
+                f"redis= takes a redis.Redis or RedisCluster here, not {_kind(redis)}; an AsyncOmniqClient takes those of redis.asyncio"
+            )
         return Redis.from_pool(_bytes_pool(redis.connection_pool)) if _decodes(redis) else redis
     address = find_address(url, **parts)
     kinds: dict[str, Any] = {"tcp": Connection, "tls": SSLConnection, "unix": UnixDomainSocketConnection}
     options = _options(address, client_name, read_timeout, Patience())
+    if address.sentinels is not None:
+        manager = Sentinel(address.sentinels.members, sentinel_kwargs=_sentinel_options(address, options))  # type: ignore[no-untyped-call]
+        return Redis.from_pool(SentinelConnectionPool(address.sentinels.service, manager, **options))  # type: ignore[no-untyped-call]
     return Redis.from_pool(ConnectionPool(connection_class=kinds[_transport(address)], **options))
 
 
 def connect_async(
     url: str | None = None,
     *,
-    redis: aio.Redis | None = None,
+    redis: AsyncServer | None = None,
     client_name: str = CLIENT_NAME,
     read_timeout: float | None = READ_TIMEOUT,
     **parts: Unpack[ServerParts],
-) -> aio.Redis:
+) -> AsyncServer:
     """Make an async client under the policy of this module; nothing is sent yet.
 
     As `connect`, but for one event loop: a client belongs to the loop that first used it and does not survive a fork. Where the embedded
@@ -88,13 +108,22 @@ def connect_async(
     """
     if redis is not None:
         _check_alone(url, parts)
+        if isinstance(redis, aio.RedisCluster):
+            _check_bytes(redis.get_connection_kwargs())
+            return redis
         if not isinstance(redis, aio.Redis):
-            raise SetupError(f"redis= takes a redis.asyncio.Redis here, not {_kind(redis)}; an OmniqClient takes a redis.Redis")
+            raise SetupError(
+                f"redis= takes a redis.asyncio.Redis or RedisCluster here, not {_kind(redis)}; an OmniqClient takes those of redis"
+            )
         return aio.Redis.from_pool(_bytes_pool(redis.connection_pool)) if _decodes(redis) else redis
     address = find_address(url, **parts)
     kinds: dict[str, Any] = {"tcp": aio.Connection, "tls": aio.SSLConnection, "unix": aio.UnixDomainSocketConnection}
     options = _options(address, client_name, read_timeout, AsyncPatience())
     options |= {"max_connections": MAX_CONNECTIONS, "timeout": READ_TIMEOUT}
+    if address.sentinels is not None:
+        manager = AsyncSentinel(address.sentinels.members, sentinel_kwargs=_sentinel_options(address, options))  # type: ignore[no-untyped-call]
+        pool = _AsyncSentinelPool(address.sentinels.service, manager, **options)  # type: ignore[no-untyped-call]
+        return aio.Redis.from_pool(pool)
     return aio.Redis.from_pool(aio.BlockingConnectionPool(connection_class=kinds[_transport(address)], **options))
 
 
@@ -115,13 +144,38 @@ def find_address(url: str | None = None, **parts: Unpack[ServerParts]) -> Addres
     return parse_address(url)
 
 
-def address_of(client: Redis | aio.Redis) -> str:
+def close(client: SyncServer) -> None:
+    """Close a client's connections, those to Sentinels too."""
+    client.close()
+    if isinstance(client, Redis) and isinstance(client.connection_pool, SentinelConnectionPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            sentinel.close()
+
+
+async def aclose(client: AsyncServer) -> None:
+    """Close an async client's connections, those to Sentinels too."""
+    await client.aclose()
+    if isinstance(client, aio.Redis) and isinstance(client.connection_pool, AsyncSentinelPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def address_of(client: AnyServer) -> str:
     """Return where a client connects to, fit for a message: no password in it."""
+    if isinstance(client, (RedisCluster, aio.RedisCluster)):
+        node = client.startup_nodes[0]
+        return f"the cluster at {Address(host=str(node.host), port=int(node.port))}"
+    if isinstance(client.connection_pool, (SentinelConnectionPool, AsyncSentinelPool)):
+        return _watched(client.connection_pool)
     made = client.connection_pool.connection_kwargs
     if made.get("path"):
         return str(Address(path=str(made["path"]), db=int(made.get("db") or 0)))
     tls = issubclass(client.connection_pool.connection_class, (SSLConnection, aio.SSLConnection))
     return str(Address(host=str(made.get("host", "localhost")), port=int(made.get("port", 6379)), db=int(made.get("db") or 0), tls=tls))
+
+
+class _AsyncSentinelPool(AsyncSentinelPool, aio.BlockingConnectionPool):
+    """Finds the primary by the Sentinels, and lets callers wait for a free connection."""
 
 
 def _given(parts: ServerParts) -> dict[str, Any]:
@@ -140,6 +194,21 @@ def _transport(address: Address) -> str:
     return "tls" if address.tls else "tcp"
 
 
+def _sentinel_options(address: Address, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options for asking the Sentinels, who have a login of their own."""
+    assert address.sentinels is not None  # noqa: S101  # the caller has looked
+    kept = {"socket_timeout", "socket_connect_timeout", "socket_keepalive", "client_name", "protocol", *dict(address.tls_options)}
+    login = {"username": address.sentinels.username, "password": address.sentinels.password, "ssl": address.tls}
+    return {name: options[name] for name in kept} | login | {"retry": options["retry"]}
+
+
+def _watched(pool: Any) -> str:
+    made = [sentinel.connection_pool.connection_kwargs for sentinel in pool.sentinel_manager.sentinels]
+    members = tuple((str(each["host"]), int(each["port"])) for each in made)
+    tls = issubclass(pool.connection_class, (SSLConnection, aio.SSLConnection))
+    return str(Address(db=int(pool.connection_kwargs.get("db") or 0), tls=tls, sentinels=Sentinels(members, pool.service_name)))
+
+
 def _options(address: Address, client_name: str, read_timeout: float | None, retry: Patience | AsyncPatience) -> dict[str, Any]:
     options: dict[str, Any] = {
         "db": address.db,
@@ -155,6 +224,8 @@ def _options(address: Address, client_name: str, read_timeout: float | None, ret
     }
     if address.path is not None:
         return options | {"path": address.path}
+    if address.sentinels is not None:
+        return options | {"ssl": address.tls, "socket_keepalive": True} | dict(address.tls_options)
     return options | {"host": address.host, "port": address.port, "socket_keepalive": True} | dict(address.tls_options)
 
 
@@ -162,7 +233,15 @@ def _decodes(client: Redis | aio.Redis) -> bool:
     return bool(client.connection_pool.connection_kwargs.get("decode_responses"))
 
 
+def _check_bytes(options: dict[str, Any]) -> None:
+    if options.get("decode_responses"):
+        raise SetupError("redis= is a cluster client that decodes replies, which are bytes here: make it with decode_responses=False")
+
+
 def _bytes_pool(pool: Any) -> Any:
+    if isinstance(pool, (SentinelConnectionPool, AsyncSentinelPool)):
+        options = {name: value for name, value in pool.connection_kwargs.items() if name != "connection_pool"} | {"decode_responses": False}
+        return type(pool)(pool.service_name, pool.sentinel_manager, connection_class=pool.connection_class, **options)
     return type(pool)(connection_class=pool.connection_class, **(pool.connection_kwargs | {"decode_responses": False}))
 
 

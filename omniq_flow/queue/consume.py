@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from redis import Redis
-
 from omniq_flow.errors import InputError, OmniqError
 from omniq_flow.queue.calls import CallNumbers
+from omniq_flow.queue.cluster import SyncServer
 from omniq_flow.queue.consume_options import Habits
 from omniq_flow.queue.context import JobContext, context
 from omniq_flow.queue.course import Course, Handle, Handled, Pause, Rest, Step
@@ -33,11 +32,11 @@ class Consumer:
     forced; a call to the server, which may then have run or not, only when it was forced before. Elsewhere nothing can be cut off.
     """
 
-    def __init__(self, client: Runs, redis: Redis, *, queue: str, handler: Handler, stop: threading.Event | None, habits: Habits) -> None:
+    def __init__(self, client: Runs, *, queue: str, handler: Handler, stop: threading.Event | None, habits: Habits) -> None:
         if is_async(handler):
             raise InputError(f"handler {shown(handler)} is async: consume with an AsyncOmniqClient, or write it as a plain def")
         self._queue, self._handler = check_name(queue), handler
-        self._client, self._redis, self._habits = client, redis, habits
+        self._client, self._habits = client, habits
         self._flag = threading.Event() if stop is None else stop
         self._stop = Stop(self._flag, drain=habits.drain)
         self._journal = Journal(queue, habits.logger, verbose=habits.verbose)
@@ -46,10 +45,10 @@ class Consumer:
         self._open: Literal["sleep", "handler", "call", ""] = ""
         self._keyboard: KeyboardInterrupt | None = None
 
-    def run(self) -> None:
-        """Consume until asked to stop."""
+    def run(self, redis: SyncServer) -> None:
+        """Consume until asked to stop, sleeping on a connection to the server of `redis`."""
         signals = told_of_signals(self._signalled, wanted=self._habits.signals)
-        with self._heartbeats, Sleeper(self._redis, self._queue) as self._sleeper, signals:
+        with self._heartbeats, Sleeper(redis, self._queue) as self._sleeper, signals:
             try:
                 self._hold(Course(self._queue, self._habits, self._stop, self._journal))
             except Interrupted:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio as aio
-from redis import Redis, ResponseError
+from redis import RedisCluster, ResponseError
 
 from omniq_flow.errors import ServerTooOld, UnsafeEviction
+from omniq_flow.queue.address import Address
+from omniq_flow.queue.cluster import AsyncServer, SyncServer
 from omniq_flow.queue.connect import address_of
 from omniq_flow.queue.patience import first_contact
 from omniq_flow.queue.translation import refusal_code, translate, typed_errors
@@ -36,15 +38,18 @@ Question = tuple[str, ...]
 Inspection = Generator[Question, Any, ServerFacts]
 
 
-def check_server(client: Redis, *, allow_eviction: bool | None = None) -> ServerFacts:
+def check_server(client: SyncServer, *, allow_eviction: bool | None = None) -> ServerFacts:
     """Ask the server what it is and refuse it when it is not fit; nothing is written, and a missing answer is not waited for twice.
 
     Raises ServerUnreachable, AuthenticationFailed or ServerRefused when it cannot be asked, ServerTooOld before Redis 7.0 and Valkey 7.2,
     UnsafeEviction for every eviction policy but `noeviction`, with the commands that mend it. The `volatile-` policies are refused too:
     they drop what has an expiry, which is how finished runs and the memory of settled completion keys are kept, and half a run may go
     before the other. `allow_eviction=True`, or OMNIQ_FLOW_ALLOW_EVICTION=1 in the environment, takes that risk. A managed server that
-    forbids INFO and CONFIG passes with a note.
+    forbids INFO and CONFIG passes with a note. Of a cluster each primary is asked, as the client knows them.
     """
+    if isinstance(client, RedisCluster):
+        facts = [_check_node(client, node, allow_eviction=allow_eviction) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
+        return _together(facts)
     place = address_of(client)
     inspection = _inspect(place, allow_eviction=allow_eviction)
     with typed_errors(place), first_contact():
@@ -58,8 +63,12 @@ def check_server(client: Redis, *, allow_eviction: bool | None = None) -> Server
     return step
 
 
-async def check_server_async(client: aio.Redis, *, allow_eviction: bool | None = None) -> ServerFacts:
+async def check_server_async(client: AsyncServer, *, allow_eviction: bool | None = None) -> ServerFacts:
     """Do the same with an async client."""
+    if isinstance(client, aio.RedisCluster):
+        with typed_errors(address_of(client)):
+            await client.initialize()
+        return _together([await _check_node_async(client, node, allow_eviction=allow_eviction) for node in client.get_primaries()])
     place = address_of(client)
     inspection = _inspect(place, allow_eviction=allow_eviction)
     with typed_errors(place), first_contact():
@@ -71,6 +80,40 @@ async def check_server_async(client: aio.Redis, *, allow_eviction: bool | None =
                 answer = refusal
             step = _advance(inspection, answer)
     return step
+
+
+def _check_node(client: RedisCluster, node: Any, *, allow_eviction: bool | None) -> ServerFacts:
+    place = str(Address(host=node.host, port=int(node.port)))
+    inspection = _inspect(place, allow_eviction=allow_eviction)
+    with typed_errors(place), first_contact():
+        step = _advance(inspection, None)
+        while not isinstance(step, ServerFacts):
+            try:
+                answer: Any = client.execute_command(*step, target_nodes=node)  # type: ignore[no-untyped-call]
+            except ResponseError as refusal:
+                answer = refusal
+            step = _advance(inspection, answer)
+    return step
+
+
+async def _check_node_async(client: aio.RedisCluster, node: Any, *, allow_eviction: bool | None) -> ServerFacts:
+    place = str(Address(host=node.host, port=int(node.port)))
+    inspection = _inspect(place, allow_eviction=allow_eviction)
+    with typed_errors(place), first_contact():
+        step = _advance(inspection, None)
+        while not isinstance(step, ServerFacts):
+            try:
+                answer: Any = await client.execute_command(*step, target_nodes=node)
+            except ResponseError as refusal:
+                answer = refusal
+            step = _advance(inspection, answer)
+    return step
+
+
+def _together(facts: Sequence[ServerFacts]) -> ServerFacts:
+    """Put together what the primaries of a cluster said; they passed one by one, so the first may speak for all."""
+    first = facts[0]
+    return ServerFacts(first.kind, first.version, first.eviction, cluster=True, notes=tuple(note for each in facts for note in each.notes))
 
 
 def _advance(inspection: Inspection, answer: Any) -> Question | ServerFacts:

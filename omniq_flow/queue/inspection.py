@@ -17,21 +17,21 @@ from omniq_flow.wire.names import check_number, shown
 
 LANES: Final[tuple[Lane, ...]] = get_args(Lane)
 MAX_OFFSET: Final = 10**12
-_ANY: Final = "{}:meta"
+ANYWHERE: Final = "{}:meta"
 _QUEUE_KEY = re.compile(r"\{([A-Za-z0-9._-]{1,128})\}:(?:stats|paused|wait)")
 _TEXTS = frozenset({"state", "gid", "lease_token", "payload", "last_error"})
 _JOB_FIELDS = tuple(name for name in JobInfo.__dataclass_fields__ if name != "job_id")
 _ROW_FIELDS = tuple(name for name in LaneJob.__dataclass_fields__ if name not in {"lane", "job_id", "idx_score_ms"})
 
 
-def queues_from(cursor: int = 0) -> Operation[tuple[int, set[str]]]:
-    """Look at the next thousand keys of the server; returns the cursor to go on with, 0 at the end, and the queues that they tell of."""
+def queues_from(cursor: int = 0, anchor: str = ANYWHERE) -> Operation[tuple[int, set[str]]]:
+    """Look at the next thousand keys of the server that has `anchor`; returns the next cursor (0 at the end) and the queues found."""
 
     def read(reply: Sequence[Any]) -> tuple[int, set[str]]:
         found = (_QUEUE_KEY.fullmatch(text(key)) for key in reply[1])
         return int(reply[0]), {match[1] for match in found if match}
 
-    return Operation(script("monitor_queues"), _ANY, (cursor,), read)
+    return Operation(script("monitor_queues"), anchor, (cursor,), read)
 
 
 def stats(queue: str) -> Operation[QueueStats]:

@@ -24,13 +24,16 @@ class QueueMonitor:
     def queues(self) -> list[str]:
         """Return the names of all queues, in order. It walks all keys of the server, a thousand a call.
 
-        A queue is known by its stats, which every client keeps, by its pause, or by ungrouped jobs that wait. In a cluster, only the queues
-        of one node are found.
+        A queue is known by its stats, which every client keeps, by its pause, or by ungrouped jobs that wait. In a cluster the keys of all
+        primaries are walked; a queue whose slot moves meanwhile may be missed.
         """
-        cursor, names = self._client.run(inspection.queues_from())
-        while cursor:
-            cursor, more = self._client.run(inspection.queues_from(cursor))
-            names |= more
+        names: set[str] = set()
+        for anchor in self._client.anchors():
+            cursor, found = self._client.run(inspection.queues_from(0, anchor))
+            names |= found
+            while cursor:
+                cursor, found = self._client.run(inspection.queues_from(cursor, anchor))
+                names |= found
         return sorted(names)
 
     scan_queues = queues
@@ -80,10 +83,13 @@ class AsyncQueueMonitor:
 
     async def queues(self) -> list[str]:
         """Return the names of all queues, in order."""
-        cursor, names = await self._client.run(inspection.queues_from())
-        while cursor:
-            cursor, more = await self._client.run(inspection.queues_from(cursor))
-            names |= more
+        names: set[str] = set()
+        for anchor in await self._client.anchors():
+            cursor, found = await self._client.run(inspection.queues_from(0, anchor))
+            names |= found
+            while cursor:
+                cursor, found = await self._client.run(inspection.queues_from(cursor, anchor))
+                names |= found
         return sorted(names)
 
     scan_queues = queues

@@ -151,6 +151,11 @@ def resume(queue: str) -> Operation[int]:
     return Operation(script("resume"), queue_anchor(queue), (), replies.number)
 
 
+def next_due(queue: str, *, now_ms: int = 0) -> Operation[int]:
+    """Tell in how many milliseconds the earliest delayed job is due: 0 when it is, -1 when there is none."""
+    return Operation(script("next_due"), queue_anchor(queue), (_now(now_ms),), int)
+
+
 def is_paused(queue: str) -> Operation[bool]:
     """Tell whether a queue is paused."""
     return Operation(script("is_paused"), queue_anchor(queue), (), lambda reply: bool(replies.number(reply)))

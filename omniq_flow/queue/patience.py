@@ -52,10 +52,13 @@ def first_contact() -> Generator[None]:
 
 
 class Patience(Retry):
-    """Retry of sync connections: up to RETRIES times, after an exponential pause with full jitter; nested ones do not multiply."""
+    """Retry of sync connections: up to RETRIES times, after an exponential pause with full jitter; nested ones do not multiply.
 
-    def __init__(self) -> None:
-        super().__init__(ExponentialWithJitterBackoff(LONGEST_PAUSE, FIRST_PAUSE), RETRIES, _PASSING)
+    `also` are further errors that are met so.
+    """
+
+    def __init__(self, also: tuple[type[Exception], ...] = ()) -> None:
+        super().__init__(ExponentialWithJitterBackoff(LONGEST_PAUSE, FIRST_PAUSE), RETRIES, _PASSING + also)
 
     def call_with_retry(self, do: Callable[[], T], *others: Any, **named: Any) -> T:
         """Call `do` as redis-py does, but raise a refused login at once, and at the first contact a missing answer."""
@@ -80,8 +83,8 @@ class Patience(Retry):
 class AsyncPatience(AsyncRetry):
     """The same for async connections."""
 
-    def __init__(self) -> None:
-        super().__init__(ExponentialWithJitterBackoff(LONGEST_PAUSE, FIRST_PAUSE), RETRIES, _PASSING)
+    def __init__(self, also: tuple[type[Exception], ...] = ()) -> None:
+        super().__init__(ExponentialWithJitterBackoff(LONGEST_PAUSE, FIRST_PAUSE), RETRIES, _PASSING + also)
 
     async def call_with_retry(self, do: Callable[[], Awaitable[T]], *others: Any, **named: Any) -> T:
         """Call `do` as redis-py does, but raise a refused login at once, and at the first contact a missing answer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from types import TracebackType
+from typing import Final, TypeAlias
 
 import redis
 import redis.exceptions
@@ -20,6 +21,7 @@ _REFUSALS = {
     "MASTERDOWN": "it is a replica that lost its primary: connect to the primary, or wait until the failover is over",
     "CLUSTERDOWN": "its cluster is not whole: wait until every slot is served again",
     "TRYAGAIN": "a slot is being moved: try again in a moment",
+    "SPLIT": "a slot is being moved key by key, and scripts cannot run on half of it: try again when the move is over",
     "MOVED": "it is a node of a cluster that keeps this key elsewhere",
     "ASK": "it is a node of a cluster that keeps this key elsewhere",
     "BUSY": "a script keeps it busy: wait, or end the script with SCRIPT KILL",
@@ -28,9 +30,19 @@ _REFUSALS = {
 }
 _MAX_CLIENTS = "max number of clients reached"
 _PASSING = frozenset(_REFUSALS) - {"MOVED", "ASK"} | {"MAXCLIENTS"}
+# What a server says in a script of ours while a slot of its cluster is moved key by key, or while the cluster is not whole.
+_SCRIPT_SAYS = {
+    "Script attempted to access a non local key in a cluster node": "SPLIT",
+    "Script attempted to execute a write command while the cluster is down and readonly": "CLUSTERDOWN",
+    "Script attempted to execute a command while the cluster is down": "CLUSTERDOWN",
+}
+
+# redis-py's errors about clusters as a whole have a root of their own.
+ServerError: TypeAlias = redis.RedisError | redis.exceptions.RedisClusterException
+SERVER_ERRORS: Final = (redis.RedisError, redis.exceptions.RedisClusterException)
 
 
-def translate(error: redis.RedisError, address: str = "the server") -> OmniqError:
+def translate(error: ServerError, address: str = "the server") -> OmniqError:
     """Return the error of ours that says what `error` says; `address` is named in it and must not hold a password.
 
     AuthenticationFailed, ServerUnreachable (nobody answers, the connection was lost, no answer in time), InputError (a value that cannot be
@@ -46,6 +58,8 @@ def translate(error: redis.RedisError, address: str = "the server") -> OmniqErro
         return ServerRefused(f"{address} refused: {text}; the user needs the ACL ~* &* +@all, or at least its queues' keys and EVALSHA")
     if code in _REFUSALS:
         return ServerRefused(f"{address} refused: {_REFUSALS[code]} ({code})")
+    if isinstance(error, (redis.exceptions.ClusterError, redis.exceptions.RedisClusterException)):
+        return ServerUnreachable(f"{address} cannot serve this now ({text.rstrip('. ')}): are its primaries up and all slots served?")
     if isinstance(error, redis.TimeoutError):
         return ServerUnreachable(f"no answer from {address} in time ({text.rstrip('.')}): is the server up and not overloaded?")
     if isinstance(error, redis.ConnectionError):
@@ -57,9 +71,11 @@ def translate(error: redis.RedisError, address: str = "the server") -> OmniqErro
     return ServerRefused(f"{address} refused: {text}")
 
 
-def refusal_code(error: redis.RedisError) -> str:
+def refusal_code(error: ServerError) -> str:
     """Return the first word of the server's answer (`OOM`, `READONLY`, ...), or "" when the server did not answer."""
     text = str(error)
+    if isinstance(error, redis.exceptions.SlotNotCoveredError):
+        return "CLUSTERDOWN"
     if text == _MAX_CLIENTS:
         return "MAXCLIENTS"
     for kind, code in _CODES:
@@ -67,6 +83,9 @@ def refusal_code(error: redis.RedisError) -> str:
             return code
     if not isinstance(error, redis.ResponseError):
         return ""
+    for said, code in _SCRIPT_SAYS.items():
+        if said in text:
+            return code
     # A script hands on an error of its commands behind an ERR of its own.
     words = text.removeprefix("ERR ").split(" ", 1)
     found = _CODE.fullmatch(words[0].rstrip(":"))
@@ -77,7 +96,7 @@ def passes(error: OmniqError) -> bool:
     """Tell whether trying the same again later may succeed without anyone changing a setting: lost connections, failovers, full memory."""
     if isinstance(error, ServerUnreachable):
         return True
-    return isinstance(error, ServerRefused) and isinstance(error.__cause__, redis.RedisError) and refusal_code(error.__cause__) in _PASSING
+    return isinstance(error, ServerRefused) and isinstance(error.__cause__, SERVER_ERRORS) and refusal_code(error.__cause__) in _PASSING
 
 
 class typed_errors:  # noqa: N801 - read as a statement: with typed_errors(address): ...
@@ -92,7 +111,7 @@ class typed_errors:  # noqa: N801 - read as a statement: with typed_errors(addre
         """Nothing is opened: the block costs next to nothing where no error comes."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if isinstance(error, redis.RedisError):
+        if isinstance(error, SERVER_ERRORS):
             raise translate(error, self.address) from error
 
 

@@ -6,9 +6,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import redis.asyncio as aio
-from redis import BlockingConnectionPool, ConnectionPool, Redis, RedisError
+from redis import BlockingConnectionPool, ConnectionPool, Redis
 
+from omniq_flow.queue.cluster import AsyncServer, SyncServer
 from omniq_flow.queue.keys import wake_key
+from omniq_flow.queue.translation import SERVER_ERRORS
 
 LONGEST_S: Final = 10.0
 _SLACK_S: Final = 10.0
@@ -21,14 +23,15 @@ class Sleeper:
     The token that it pops says only that there may be work: one that is lost with a consumer costs the others a poll's time.
     """
 
-    def __init__(self, client: Redis, queue: str) -> None:
+    def __init__(self, client: SyncServer, queue: str) -> None:
         self._key = wake_key(queue)
         self._own: Redis | None = None
-        pool = client.connection_pool
-        if type(pool) in {ConnectionPool, BlockingConnectionPool}:
-            self._own = Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **_patient(pool.connection_kwargs)))
+        if isinstance(client, Redis):
+            pool = client.connection_pool
+            if type(pool) in {ConnectionPool, BlockingConnectionPool}:
+                self._own = Redis.from_pool(ConnectionPool(connection_class=pool.connection_class, **_patient(pool.connection_kwargs)))
         self._client = self._own or client
-        self._longest_s = _longest(self._client.connection_pool.connection_kwargs)
+        self._longest_s = _longest(self._client.get_connection_kwargs())
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +47,7 @@ class Sleeper:
         """
         try:
             self._client.blpop([self._key], timeout=min(seconds, self._longest_s))
-        except RedisError:
+        except SERVER_ERRORS:
             return False
         return True
 
@@ -52,14 +55,17 @@ class Sleeper:
 class AsyncSleeper:
     """Sleeps for an asyncio consumer."""
 
-    def __init__(self, client: aio.Redis, queue: str) -> None:
+    def __init__(self, client: AsyncServer, queue: str) -> None:
         self._key = wake_key(queue)
         self._own: aio.Redis | None = None
-        pool = client.connection_pool
-        if type(pool) in {aio.ConnectionPool, aio.BlockingConnectionPool}:
-            self._own = aio.Redis.from_pool(aio.ConnectionPool(connection_class=pool.connection_class, **_patient(pool.connection_kwargs)))
+        if isinstance(client, aio.Redis):
+            pool = client.connection_pool
+            if type(pool) in {aio.ConnectionPool, aio.BlockingConnectionPool}:
+                self._own = aio.Redis.from_pool(
+                    aio.ConnectionPool(connection_class=pool.connection_class, **_patient(pool.connection_kwargs))
+                )
         self._client = self._own or client
-        self._longest_s = _longest(self._client.connection_pool.connection_kwargs)
+        self._longest_s = _longest(self._client.get_connection_kwargs())
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,7 +78,7 @@ class AsyncSleeper:
         """Sleep until a job is announced, but not longer than this; False at once when the server cannot be asked."""
         try:
             await self._client.blpop([self._key], timeout=min(seconds, self._longest_s))
-        except RedisError:
+        except SERVER_ERRORS:
             return False
         return True
 
@@ -83,6 +89,6 @@ def _patient(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _longest(options: dict[str, Any]) -> float:
-    """Return how long a pop may take before the connection gives up on it: pools of other kinds (Sentinel) are used as they are."""
+    """Return how long a pop may take before the connection gives up on it; Sentinel and cluster clients are used as they are."""
     given = options.get("socket_timeout", _UNKNOWN_TIMEOUT_S)
     return LONGEST_S if given is None else min(LONGEST_S, float(given) / 2)

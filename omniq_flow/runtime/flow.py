@@ -70,7 +70,8 @@ class Flow(FlowDefinition[P, R]):
         """Start a run from asyncio code and return its handle; as ``start``."""
         run = self._new_run(args, kwargs)
         session = current_session()
-        await ahold(session.aclient(), start_run(run, self._shapes(run.queue), session.stored_plans, one_server=session.one_server))
+        one_server = await session.aone_server()
+        await ahold(session.aclient(), start_run(run, self._shapes(run.queue), session.stored_plans, one_server=one_server))
         return self.handle(run.id, session)
 
     def graph(self) -> Picture:

@@ -7,8 +7,10 @@ from itertools import islice
 from typing import Any
 
 from omniq_flow.queue.client import OmniqClient
+from omniq_flow.queue.connect import address_of
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
+from omniq_flow.queue.translation import typed_errors
 from omniq_flow.runtime.keys import SHARDS, ended_index, live_index
 from omniq_flow.runtime.operations import View, view
 
@@ -38,10 +40,12 @@ def take_janitor_turn(worker: str, round_ms: int) -> Operation[int]:
 
 def newest_runs(client: OmniqClient, limit: int) -> list[tuple[str, View]]:
     """Return the newest runs that are kept, live or ended, newest first, with their raw state."""
+    client.check()
     found: dict[str, View] = {}
     for shard in range(SHARDS):
         for key in (live_index(shard), ended_index(shard)):
-            names: list[Any] = list(client.redis.zrevrange(key, 0, limit - 1))
+            with typed_errors(address_of(client.redis)):
+                names: list[Any] = list(client.redis.zrevrange(key, 0, limit - 1))
             ids = [name.decode() for name in names]
             views = client.run_many([view(run_id) for run_id in ids])
             found.update((run_id, state) for run_id, state in zip(ids, views, strict=True) if state.meta)

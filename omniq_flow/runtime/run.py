@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 from redis import ConnectionError as LostConnection
 from redis import TimeoutError as NoAnswer
+from redis.exceptions import RedisClusterException
 
 from omniq_flow.compiler.plan import MapNode, Plan
 from omniq_flow.errors import RunCancelled, RunFailed, RunNotFound
@@ -28,6 +29,9 @@ from omniq_flow.runtime.talk import Talk, ahold, hold
 from omniq_flow.runtime.watch import LOOK_AGAIN_S, Watch
 
 R = TypeVar("R")
+
+# What a subscription may be lost by, in a cluster also by a change of its layout.
+_UNHEARD: Final = (LostConnection, NoAnswer, RedisClusterException)
 
 
 class Run(Generic[R]):
@@ -113,7 +117,7 @@ class Run(Generic[R]):
         while status is None:
             try:
                 status = self._hear(client, watch)
-            except (LostConnection, NoAnswer):
+            except _UNHEARD:
                 # Only the subscription is lost; whether the server is, the next look tells.
                 status = watch.judge(client.run(view(self.id)))
         return status
@@ -139,7 +143,7 @@ class Run(Generic[R]):
         while status is None:
             try:
                 status = await self._ahear(client, watch)
-            except (LostConnection, NoAnswer):
+            except _UNHEARD:
                 status = watch.judge(await client.run(view(self.id)))
         return status
 

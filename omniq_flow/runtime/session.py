@@ -19,20 +19,29 @@ URL_VARIABLE = "OMNIQ_FLOW_URL"
 
 
 class Session:
-    """The connections to one server: a blocking client for all threads, an asyncio client for each event loop.
-
-    ``one_server`` says that a script may touch the slots of several queues and runs at once; otherwise transitions go slot by slot.
-    """
+    """The connections to one server or cluster: a blocking client for all threads, an asyncio client for each event loop."""
 
     def __init__(self, url: str, *, one_server: bool = True) -> None:
         parse_address(url)  # a wrong one is told now, not on first use
         self.url = url
-        self.one_server = one_server
+        self._one_server = one_server
         self._lock = threading.Lock()
         self._client: OmniqClient | None = None
         self._aclients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOmniqClient] = WeakKeyDictionary()
         self._endings: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
         self.stored_plans = StoredPlans()
+
+    @property
+    def one_server(self) -> bool:
+        """Whether a script may touch the slots of several queues and runs at once, else transitions go slot by slot.
+
+        False in a cluster, whatever was asked for; the server is contacted for it on first use.
+        """
+        return self._one_server and not self.client.is_cluster()
+
+    async def aone_server(self) -> bool:
+        """Tell the same from asyncio code."""
+        return self._one_server and not await self.aclient().is_cluster()
 
     @property
     def client(self) -> OmniqClient:
@@ -85,7 +94,8 @@ def connect(url: str | None = None, *, one_server: bool = True) -> Session:
     """Choose the server for this process and return the session.
 
     Without a URL it is ``OMNIQ_FLOW_URL``, and without that an embedded server that starts by itself in the project's ``.omniq-flow/``.
-    ``one_server=False`` goes slot by slot: no script touches the slots of several queues and runs at once.
+    A server that is a node of a cluster is recognised on first use, and all of the cluster is used then.
+    ``one_server=False`` goes slot by slot also elsewhere: no script touches the slots of several queues and runs at once.
     The server is contacted on first use; BadUrl is raised at once, also for "", and leaves the session before as it was.
     """
     if url is None:

@@ -175,12 +175,7 @@ class SlotTurns:
 
     async def _rest(self, queue: str) -> int:
         """Return how many milliseconds are left until the earliest delayed job is due, -1 for none; by the server's clock."""
-        with typed_errors(address_of(self._client.redis)):
-            first = await self._client.redis.zrange(f"{{{queue}}}:delayed", 0, 0, withscores=True)
-            if not first:
-                return -1
-            seconds, micros = await self._client.redis.time()
-        return max(0, int(first[0][1]) - (seconds * 1000 + micros // 1000))
+        return await self._client.run(operations.next_due(queue))
 
 
 def _may_be_ours(lease: ReserveJob) -> bool:

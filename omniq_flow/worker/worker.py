@@ -92,10 +92,10 @@ class Worker:
         self._processes = Processes(options.modules)
         self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir)
         quarantine = Quarantine(self._client, self.served)
-        slots = SlotTurns(self._client, self.served, lease_ms, quarantine)
-        self._turns: Turns = (
-            OneServerTurns(self._client, self.served, lease_ms, quarantine, slots, identity=identity) if session.one_server else slots
-        )
+        self._session = session
+        self._slots = SlotTurns(self._client, self.served, lease_ms, quarantine)
+        self._one_server = OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, identity=identity)
+        self._turns: Turns = self._slots
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
         self.janitor = Janitor(self._client, self.served, quarantine, options.janitor, self.name)
@@ -127,6 +127,8 @@ class Worker:
         if not await self._contact():
             log.info("worker %s was stopped before the server answered", self.name)
             return
+        if await self._session.aone_server():
+            self._turns = self._one_server
         for duty in self._duties:
             duty.start()
         log.info("worker %s serves %s on queue %s", self.name, ", ".join(flow.name for flow in self.served.flows), ", ".join(self.queues))

@@ -90,7 +90,7 @@ async def test_what_a_cancelled_reserve_had_claimed_comes_with_the_next_one(aomn
     sending = aomniq.redis.execute_command
 
     async def never_answering(*command: Any, **options: Any) -> Any:
-        await sending(*command, **options)  # type: ignore[no-untyped-call]
+        await sending(*command, **options)
         answered.set()
         await asyncio.get_running_loop().create_future()
 

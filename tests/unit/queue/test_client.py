@@ -123,6 +123,7 @@ def test_a_ready_client_stays_open(server: RealServer) -> None:
         with OmniqClient(redis=ready) as omniq:
             omniq.publish(queue="q", payload={})
             assert omniq.redis is ready
+        assert isinstance(ready, redis.Redis)
         assert ready.connection_pool.get_connection().is_connected
 
 

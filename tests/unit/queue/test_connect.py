@@ -69,8 +69,11 @@ def test_parts_that_cannot_be_are_refused() -> None:
 
 def test_the_two_policies_are_the_same() -> None:
     with connect("redis://h") as client:
+        assert isinstance(client, redis.Redis)
         ours = client.connection_pool.connection_kwargs
-    theirs = connect_async("redis://h").connection_pool.connection_kwargs
+    async_client = connect_async("redis://h")
+    assert isinstance(async_client, aio.Redis)
+    theirs = async_client.connection_pool.connection_kwargs
     for setting in ("socket_timeout", "socket_connect_timeout", "health_check_interval", "protocol", "decode_responses", "client_name"):
         assert ours[setting] == theirs[setting], setting
     assert (ours["socket_timeout"], ours["socket_connect_timeout"], ours["protocol"]) == (10.0, 5.0, 2)
@@ -223,7 +226,7 @@ async def test_an_async_client_that_decodes_gets_a_twin_that_does_not(server: Re
 
 
 def test_a_ready_client_of_the_wrong_kind_is_refused(redis_client: redis.Redis) -> None:
-    with pytest.raises(SetupError, match=r"redis\.asyncio\.Redis here, not redis\.client\.Redis"):
+    with pytest.raises(SetupError, match=r"redis\.asyncio\.Redis or RedisCluster here, not redis\.client\.Redis"):
         connect_async(redis=redis_client)  # type: ignore[arg-type]
     with pytest.raises(SetupError, match=r"not builtins\.str"):
         connect(redis="redis://h")  # type: ignore[arg-type]
@@ -233,6 +236,7 @@ def test_a_ready_client_of_the_wrong_kind_is_refused(redis_client: redis.Redis) 
 
 async def test_many_callers_share_a_bounded_number_of_connections(server: RealServer) -> None:
     async with connect_async(server.url) as client:
+        assert isinstance(client, aio.Redis)
         await asyncio.gather(*(client.ping() for _ in range(10 * MAX_CONNECTIONS)))
         assert len(client.connection_pool._available_connections) <= MAX_CONNECTIONS
 
