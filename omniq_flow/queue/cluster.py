@@ -70,6 +70,12 @@ class AsyncPatientCluster(aio.RedisCluster):
         async with self._room:
             return await _ASYNC_PATIENCE.call_with_retry(lambda: send(*args, **options), _note_nothing)
 
+    async def aclose(self) -> None:
+        """Close all connections; redis-py leaves them open when it was about to learn the layout anew."""
+        await super().aclose()
+        await self.nodes_manager.aclose()
+        await self.nodes_manager.aclose("startup_nodes")
+
 
 def join(client: Redis, place: str) -> PatientCluster:
     """Return a client of the cluster that a client's server belongs to; `place` is that server, for messages."""

@@ -13,8 +13,10 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psutil
 import pytest
@@ -26,6 +28,7 @@ GRACE = 5.0
 PAUSE = 0.01
 # Every process started below this one carries the mark in its environment, however it is detached: embedded servers are.
 MARK = "OMNIQ_TEST_SESSION"
+CLUSTER = "cluster"
 
 _failed = pytest.StashKey[bool]()
 
@@ -48,19 +51,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.fixture(autouse=True)
 def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compare what is there before and after the test."""
-    server = cast("RealServer", request.getfixturevalue("running_server")) if "running_server" in request.fixturenames else None
+    servers = _servers(request)
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("no_leaked_tasks")
     threads, processes = set(threading.enumerate()), _processes()
-    clients = _clients(server) if server else set[int]()
+    clients = [_clients(server) for server in servers]
     yield
     if request.node.stash.get(_failed, False):
         return
     leaks = _what_stays(lambda: [f"thread {thread.name}" for thread in threading.enumerate() if thread not in threads])
     leaks += _what_stays(lambda: [line for pid in _processes() - processes if (line := _of_ours(pid))])
-    if server:
-        leaks += _what_stays(lambda: [f"connection {client}" for client in sorted(_clients(server) - clients)])
-        with server.client() as client:
+    for server, before in zip(servers, clients, strict=True):
+        leaks += _what_stays(partial(_new_clients, server, before))
+        with suppress(redis.ConnectionError), server.client() as client:
             leaks += leaked_keys(client, _kept(request))
     if leaks:
         pytest.fail("the test left behind:\n" + "\n".join(f"  {leak}" for leak in leaks), pytrace=False)
@@ -98,12 +101,32 @@ def _kept(request: pytest.FixtureRequest) -> list[str]:
     return [*kept, "*:job:*"] if "seed" in request.fixturenames else kept
 
 
+def _servers(request: pytest.FixtureRequest) -> list[RealServer]:
+    """Return the session's servers that the test uses."""
+    found: list[RealServer] = []
+    if "running_server" in request.fixturenames:
+        found.append(request.getfixturevalue("running_server"))
+    if "omniq_running_cluster" in request.fixturenames or on_cluster(request.node):
+        found += request.getfixturevalue("omniq_running_cluster").nodes
+    return found
+
+
+def on_cluster(item: pytest.Item) -> bool:
+    """Tell whether a test's session is one on a cluster."""
+    callspec: Any = getattr(item, "callspec", None)
+    return bool(callspec and callspec.params.get("session") == CLUSTER)
+
+
+def _new_clients(server: RealServer, before: set[int]) -> list[str]:
+    return [f"connection {client} to port {server.port}" for client in sorted(_clients(server) - before)]
+
+
 def _clients(server: RealServer) -> set[int]:
-    """Return the ids of the server's connections, but for the one that asks."""
+    """Return the ids of the server's connections, but for the one that asks and those of replication."""
     try:
         with server.client() as client:
             own = client.client_id()
-            return {int(each["id"]) for each in client.client_list()} - {own}
+            return {int(each["id"]) for each in client.client_list() if "M" not in each["flags"] and "S" not in each["flags"]} - {own}
     except redis.ConnectionError:
         return set()
 
