@@ -107,8 +107,9 @@ class AsyncOmniqClient:
             return []
         await self.check()
         with self._errors:
-            answers = await self._pipelined([operation.by_digest() for operation in wanted])
-            while again := unsent(wanted, answers):
+            whole_slot = isinstance(self.redis, RedisCluster)
+            answers = await self._pipelined([operation.by_digest(whole_slot=whole_slot) for operation in wanted])
+            while again := unsent(wanted, answers, whole_slot=whole_slot):
                 for place, answer in zip(again, await self._pipelined(list(again.values())), strict=True):
                     answers[place] = answer
         return decoded(wanted, answers, self._errors.address, return_errors=return_errors)
@@ -237,10 +238,11 @@ class AsyncOmniqClient:
             await cluster.aclose()
 
     async def _send(self, operation: Operation[Any]) -> Any:
+        whole_slot = isinstance(self.redis, RedisCluster)
         try:
-            return await self.redis.execute_command(*operation.by_digest())
+            return await self.redis.execute_command(*operation.by_digest(whole_slot=whole_slot))
         except NoScriptError:
-            return await self.redis.execute_command(*operation.by_text())
+            return await self.redis.execute_command(*operation.by_text(whole_slot=whole_slot))
 
     async def _pipelined(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         if isinstance(self.redis, RedisCluster):

@@ -118,8 +118,9 @@ class OmniqClient:
             return []
         self.check()
         with self._errors:
-            answers = self._pipelined([operation.by_digest() for operation in wanted])
-            while again := unsent(wanted, answers):
+            whole_slot = isinstance(self.redis, RedisCluster)
+            answers = self._pipelined([operation.by_digest(whole_slot=whole_slot) for operation in wanted])
+            while again := unsent(wanted, answers, whole_slot=whole_slot):
                 for place, answer in zip(again, self._pipelined(list(again.values())), strict=True):
                     answers[place] = answer
         return decoded(wanted, answers, self._errors.address, return_errors=return_errors)
@@ -286,10 +287,11 @@ class OmniqClient:
             cluster.close()
 
     def _send(self, operation: Operation[Any]) -> Any:
+        whole_slot = isinstance(self.redis, RedisCluster)
         try:
-            return self.redis.execute_command(*operation.by_digest())  # type: ignore[no-untyped-call]
+            return self.redis.execute_command(*operation.by_digest(whole_slot=whole_slot))  # type: ignore[no-untyped-call]
         except NoScriptError:
-            return self.redis.execute_command(*operation.by_text())  # type: ignore[no-untyped-call]
+            return self.redis.execute_command(*operation.by_text(whole_slot=whole_slot))  # type: ignore[no-untyped-call]
 
     def _pipelined(self, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
         if isinstance(self.redis, RedisCluster):

@@ -2,7 +2,8 @@
 
 What is ours is when a command is sent again. redis-py's own repeats, ten without a pause, are turned off; in their place the policy's three
 come after its pauses, and before each of them redis-py has learned the cluster's layout anew. Besides lost connections they meet what a
-cluster answers while a primary is replaced: CLUSTERDOWN, TRYAGAIN, redirects that go round in a circle, a slot that nobody serves.
+cluster answers while a primary is replaced: CLUSTERDOWN, a slot that nobody serves. Redirects, and TRYAGAIN while a slot is moved key by
+key, are followed by redis-py itself, HOPS times within a fifth of a second.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
-from redis.exceptions import AskError, ClusterError, RedisClusterException, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, ClusterError, RedisClusterException, TryAgainError
 from redis.retry import Retry
 
 from omniq_flow.errors import SetupError
@@ -30,8 +31,9 @@ from omniq_flow.queue.patience import RETRIES, AsyncPatience, Patience
 MAX_CALLS: Final = 64
 SERVED_DB: Final = 0
 _UNBOUNDED: Final = 2**31 - 1
-_CLUSTER_TROUBLE: Final = (ClusterError, RedisClusterException, TryAgainError, AskError)
-_TROUBLE: Final = (LostConnection, NoAnswer, *_CLUSTER_TROUBLE)
+HOPS: Final = 8
+_CLUSTER_TROUBLE: Final = (ClusterDownError, RedisClusterException)
+_TROUBLE: Final = (LostConnection, NoAnswer, ClusterError, TryAgainError, AskError, RedisClusterException)
 _PATIENCE: Final = Patience(_CLUSTER_TROUBLE)
 _ASYNC_PATIENCE: Final = AsyncPatience(_CLUSTER_TROUBLE)
 # A moved slot is noted for itself: to learn the whole layout at each few of them would cut connections that others are using.
@@ -51,6 +53,8 @@ AnyServer: TypeAlias = SyncServer | AsyncServer
 class PatientCluster(RedisCluster):
     """A sync cluster client under our policy; making one asks a node for the cluster's layout."""
 
+    RedisClusterRequestTTL = HOPS
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command to the node that serves its key, again if need be."""
         send: Callable[..., Any] = super().execute_command
@@ -59,6 +63,8 @@ class PatientCluster(RedisCluster):
 
 class AsyncPatientCluster(aio.RedisCluster):
     """An async cluster client under our policy: at most MAX_CALLS at once, further ones wait."""
+
+    RedisClusterRequestTTL = HOPS
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

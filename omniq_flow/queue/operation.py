@@ -32,23 +32,32 @@ class Operation(Generic[T_co]):
     args: tuple[Argument, ...]
     decode: Callable[[Any], T_co]
 
-    def by_digest(self) -> tuple[Argument, ...]:
+    def by_digest(self, *, whole_slot: bool = False) -> tuple[Argument, ...]:
         """Return the command that calls the script by its digest; the server may have lost it (NOSCRIPT)."""
-        return ("EVALSHA", self.script.sha, 1, self.key, *self.args)
+        return ("EVALSHA", self.script.sha, *self._keys(whole_slot=whole_slot), *self.args)
 
-    def by_text(self) -> tuple[Argument, ...]:
+    def by_text(self, *, whole_slot: bool = False) -> tuple[Argument, ...]:
         """Return the command that brings the script along; the server keeps it."""
-        return ("EVAL", self.script.text, 1, self.key, *self.args)
+        return ("EVAL", self.script.text, *self._keys(whole_slot=whole_slot), *self.args)
+
+    def _keys(self, *, whole_slot: bool) -> tuple[Argument, ...]:
+        """Return the keys that the server is told of, their number first.
+
+        A script derives most of its keys itself. While a slot is moved key by key it would find some of them and not others, and be broken
+        off between two writes. With `whole_slot` a second key is named, one that never exists: for two keys of which one is not there,
+        neither end of an open slot runs the script (TRYAGAIN), and where the slot is whole it makes no difference.
+        """
+        return (2, self.key, f"{self.key}:nothing") if whole_slot else (1, self.key)
 
 
-def unsent(wanted: Sequence[Operation[Any]], answers: Sequence[Any]) -> dict[int, tuple[Argument, ...]]:
+def unsent(wanted: Sequence[Operation[Any]], answers: Sequence[Any], *, whole_slot: bool) -> dict[int, tuple[Argument, ...]]:
     """Return what to send again after NOSCRIPT, by place: one call of each unknown script brings it along, the rest go by digest."""
     brought: set[str] = set()
     again: dict[int, tuple[Argument, ...]] = {}
     for place, (operation, answer) in enumerate(zip(wanted, answers, strict=True)):
         if isinstance(answer, NoScriptError):
             known = operation.script.sha in brought
-            again[place] = operation.by_digest() if known else operation.by_text()
+            again[place] = operation.by_digest(whole_slot=whole_slot) if known else operation.by_text(whole_slot=whole_slot)
             brought.add(operation.script.sha)
     return again
 

@@ -20,8 +20,8 @@ _REFUSALS = {
     "LOADING": "it is still loading its data: try again in a moment",
     "MASTERDOWN": "it is a replica that lost its primary: connect to the primary, or wait until the failover is over",
     "CLUSTERDOWN": "its cluster is not whole: wait until every slot is served again",
-    "TRYAGAIN": "a slot is being moved: try again in a moment",
-    "SPLIT": "a slot is being moved key by key, and scripts cannot run on half of it: try again when the move is over",
+    "TRYAGAIN": "a slot of its cluster is being moved key by key: try again when the move is over",
+    "SPLIT": "a slot of its cluster is being moved key by key, and a script met half of it: try again when the move is over",
     "MOVED": "it is a node of a cluster that keeps this key elsewhere",
     "ASK": "it is a node of a cluster that keeps this key elsewhere",
     "BUSY": "a script keeps it busy: wait, or end the script with SCRIPT KILL",
@@ -30,11 +30,12 @@ _REFUSALS = {
 }
 _MAX_CLIENTS = "max number of clients reached"
 _PASSING = frozenset(_REFUSALS) - {"MOVED", "ASK"} | {"MAXCLIENTS"}
-# What a server says in a script of ours while a slot of its cluster is moved key by key, or while the cluster is not whole.
+# What servers say, with or without a "Script" before it, in the middle of a script of ours while a slot of their cluster is moved key by
+# key, or while the cluster is not whole.
 _SCRIPT_SAYS = {
-    "Script attempted to access a non local key in a cluster node": "SPLIT",
-    "Script attempted to execute a write command while the cluster is down and readonly": "CLUSTERDOWN",
-    "Script attempted to execute a command while the cluster is down": "CLUSTERDOWN",
+    "ttempted to access a non local key in a cluster node": "SPLIT",
+    "ttempted to execute a write command while the cluster is down and readonly": "CLUSTERDOWN",
+    "ttempted to execute a command while the cluster is down": "CLUSTERDOWN",
 }
 
 # redis-py's errors about clusters as a whole have a root of their own.
@@ -76,6 +77,8 @@ def refusal_code(error: ServerError) -> str:
     text = str(error)
     if isinstance(error, redis.exceptions.SlotNotCoveredError):
         return "CLUSTERDOWN"
+    if type(error) is redis.exceptions.ClusterError:
+        return "TRYAGAIN"  # redirects went round until redis-py gave up: the ends of an open slot point at each other
     if text == _MAX_CLIENTS:
         return "MAXCLIENTS"
     for kind, code in _CODES:

@@ -18,7 +18,7 @@ SLOTS: Final = 16_384
 NODE_TIMEOUT_MS: Final = 1500
 
 
-@dataclass
+@dataclass(eq=False)
 class RunningCluster:
     """A cluster: `primaries` and `replicas` are what they were at the start, a failover swaps their parts.
 
@@ -71,6 +71,28 @@ class RunningCluster:
         `await_moved` tells when it is done.
         """
         self.owner(first).ask("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", first, last, "NODE", node_id(to))
+
+    def open_slot(self, slot: int, to: RunningServer) -> None:
+        """Begin to move a slot key by key, as before Valkey 9: while it is open, scripts of this library cannot work in it."""
+        owner = self.owner(slot)
+        to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", node_id(owner))
+        owner.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", node_id(to))
+
+    def carry_keys(self, slot: int, to: RunningServer, count: int) -> int:
+        """Carry up to so many keys of an open slot over; returns how many there were."""
+        owner = self.owner(slot)
+        keys = owner.ask("CLUSTER", "GETKEYSINSLOT", slot, count)
+        if keys:
+            owner.ask("MIGRATE", to.host, to.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
+        return len(keys)
+
+    def close_slot(self, slot: int, to: RunningServer) -> None:
+        """Carry what is left of an open slot over, and let its new primary serve it."""
+        owner = self.owner(slot)
+        while self.carry_keys(slot, to, 100):
+            pass
+        for node in (to, owner, *(node for node in self.nodes if node not in {to, owner})):
+            node.ask("CLUSTER", "SETSLOT", slot, "NODE", node_id(to))
 
     def await_moved(self, first: int, last: int, to: RunningServer, seconds: float = PATIENCE_S) -> None:
         """Wait until a primary serves these slots and all the others know."""

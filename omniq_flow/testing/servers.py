@@ -37,7 +37,7 @@ _PDEATHSIG: Final = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-@dataclass
+@dataclass(eq=False)
 class RunningServer:
     """One server process; `url` is its unix socket, `tcp_url` the same server over loopback.
 
@@ -81,7 +81,7 @@ class RunningServer:
         """Return a new raw client (bytes in, bytes out); the caller closes it."""
         return Redis(unix_socket_path=str(self.socket_path), protocol=2)
 
-    def ask(self, *words: str | int) -> Any:
+    def ask(self, *words: str | int | bytes) -> Any:
         """Send one command over a connection of its own and return the raw answer."""
         with self.client() as client:
             return client.execute_command(*words)

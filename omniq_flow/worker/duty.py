@@ -37,14 +37,21 @@ class Duty:
         raise NotImplementedError
 
     async def for_each(self, queues: Sequence[str], do: Callable[[str], Awaitable[None]]) -> None:
-        """Do something on each queue; one that is refused for a reason that stays (a damaged key) is left out, and the log says so."""
+        """Do something on each queue; one that is refused for a reason that stays (a damaged key) is left out, and the log says so.
+
+        What passes is raised after the last one: in a cluster, the trouble of one queue's slot is not that of the others.
+        """
+        passing: ServerRefused | None = None
         for queue in queues:
             try:
                 await do(queue)
             except ServerRefused as error:
                 if passes(error):
-                    raise
+                    passing = passing or error
+                    continue
                 log.error("%s leaves out queue %s: %s", self.name, queue, error)  # noqa: TRY400  # no trace: the server's words say it
+        if passing is not None:
+            raise passing
 
     def start(self) -> None:
         """Begin with a round at once."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from redis.asyncio import RedisCluster
 
 from omniq_flow.errors import OmniqError, QueueError, RunError, SetupError
 from omniq_flow.queue import operations
@@ -29,6 +32,14 @@ log = logging.getLogger("omniq_flow.worker")
 RETURNED_MS = {"ALIEN": 5000, "PLAN": 1000, "BROKEN": 30_000}
 
 
+@dataclass(slots=True)
+class _Deliveries:
+    """What a turn has put into queues already, and whether it met trouble that passes."""
+
+    done: set[tuple[str, DueEntry]] = field(default_factory=set)
+    met_trouble: bool = False
+
+
 class SlotTurns:
     """Turns made of many calls, those of one kind in one round trip.
 
@@ -43,28 +54,36 @@ class SlotTurns:
         turned = Turned()
         await self._finish(finished, turned)
         rests: list[int] = []
+        passing: list[SetupError] = []
         for queue in queues:
             try:
                 if len(turned.jobs) < room:
                     await self._claim(queue, room - len(turned.jobs), turned)
                 rests.append(await self._rest(queue))
             except SetupError as error:
-                # What was claimed before must not be lost with what failed.
-                if passes(error) and not turned.jobs:
+                # What was claimed before must not be lost with what failed, and in a cluster other queues need not share its trouble.
+                if passes(error):
+                    passing.append(error)
+                if passing and not turned.jobs and (len(passing) == len(queues) or not self._shards):
                     raise
                 log.warning("queue %s: %s", queue, error)
         turned.rest_ms = min((rest for rest in rests if rest >= 0), default=-1)
         return turned
 
+    @property
+    def _shards(self) -> bool:
+        """Whether slots may be in trouble each for itself."""
+        return isinstance(self._client.redis, RedisCluster)
+
     async def _finish(self, finished: Sequence[Finished], turned: Turned) -> None:
         ended = [job for job in finished if job.ending is not None]
         replies = await self._client.run_many([self._record(job) for job in ended], return_errors=True)
         recorded = dict(zip((job.claimed.attempt for job in ended), replies, strict=True))
-        delivered: set[tuple[str, DueEntry]] = set()
+        deliveries = _Deliveries()
         acks: list[Operation[None]] = []
         for job in finished:
             reply = recorded.get(job.claimed.attempt, Recorded("ACKED"))
-            outcome = await self._settle(job, reply, delivered, turned)
+            outcome = await self._settle(job, reply, deliveries, turned)
             turned.finished.append(outcome)
             if outcome.word not in {"STALE", "UNSTAGED", "BROKEN"}:
                 acks.append(self._ack(job, outcome.word))
@@ -77,7 +96,7 @@ class SlotTurns:
         assert job.ending is not None  # noqa: S101  # the caller chose those
         return record(claimed.attempt, job.ending, self._served.shapes(claimed.plan, claimed.run_queue).closure(claimed.attempt.node))
 
-    async def _settle(self, job: Finished, reply: Recorded | OmniqError, delivered: set[tuple[str, DueEntry]], turned: Turned) -> Outcome:
+    async def _settle(self, job: Finished, reply: Recorded | OmniqError, deliveries: _Deliveries, turned: Turned) -> Outcome:
         """Do what a job's end still needs before its ack."""
         claimed = job.claimed
         attempt = claimed.attempt
@@ -87,12 +106,20 @@ class SlotTurns:
             if reply.word == "UNSTAGED" and job.ending is not None:
                 await ahold(self._client, stage_lists(attempt.run, attempt.token, job.ending.lists))
                 turned.owed.append(job)
-            due = [entry for entry in reply.due if (attempt.run, entry) not in delivered]
+            due = [entry for entry in reply.due if (attempt.run, entry) not in deliveries.done]
+            if due and deliveries.met_trouble:
+                # One wait for a slot in trouble is enough for a turn.
+                turned.troubled.append(job)
+                return Outcome("BROKEN", why="another job of this turn met trouble")
             await self._deliver(claimed, due)
-            delivered |= {(attempt.run, entry) for entry in due}
+            deliveries.done |= {(attempt.run, entry) for entry in due}
         except (SetupError, RunError) as error:
-            if passes(error):
+            if passes(error) and not self._shards:
                 raise
+            if passes(error):
+                deliveries.met_trouble = True
+                turned.troubled.append(job)
+                return Outcome("BROKEN", why=str(error))
             given_up = await self._quarantine.isolate(attempt.run, error, claimed.plan)
             (turned.owed if given_up else turned.troubled).append(Finished(claimed, None) if given_up else job)
             return Outcome("BROKEN", why=str(error))
