@@ -10,8 +10,9 @@
 --
 -- KEYS[1]  {run:<id>}:meta
 -- keys     R:meta R:nodes R:tries R:out R:out:<n> R:due (hash), R:list:<source> (list)
--- ARGV     now, node, index, epoch, token, then the fingerprints of the plans that the worker can serve
+-- ARGV     now, node, index, epoch, token, "hold" | "begin" (suspects, see lib/run_begin), then the fingerprints of the plans that the worker can serve
 -- replies  {"BEGUN", plan, queue, attempt, errors, crashes, inputs, item} | {"PLAN", plan} (not served by this worker)
+--          | {"SUSPECT", plan, queue}: nothing is begun; it is to be begun alone
 --          | {"GONE"} | {"OVER"} | {"STALE"}: the job is to be acked away unrun
 --          | {"DONE", plan, queue, due}: so is this one, once what is due (flat {field, to...}) is enqueued and confirmed: whoever recorded its
 --          outcome may have died before
@@ -22,10 +23,11 @@ local now = clock(ARGV[1])
 local run = run_open(R)
 if not run then return {'GONE'} end
 local served = run.status ~= 'running'
-for k = 6, #ARGV do served = served or ARGV[k] == run.plan end
+for k = 7, #ARGV do served = served or ARGV[k] == run.plan end
 if not served then return {'PLAN', run.plan} end
-local word, t = run_begin(run, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], now)
+local word, t = run_begin(run, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], now, ARGV[6] == 'hold')
 if word == 'DONE' then return {word, run.plan, run.queue, redis.call('HGETALL', R .. ':due')} end
+if word == 'SUSPECT' then return {word, run.plan, run.queue} end
 if word ~= 'BEGUN' then return {word} end
 local inputs, item = run_inputs(run, run_node(run, tonumber(ARGV[2])), tonumber(ARGV[3]), {bytes = 0})
 run_close(run, now)

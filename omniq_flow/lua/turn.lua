@@ -27,8 +27,9 @@
 --            finishes = {{queue, job, run, token, finish (lib/run_record) | nil, again, delay_ms, shapes = index}...};
 --              without finish: ack only; again: to the delayed lane instead
 --            shapes = {shapes...}, queues = {queue...} that the worker serves, claim = whether to claim from them or repeat what a lost
---              reply claimed, room = how many at most (jobs and owed), lease_ms, plans = {[fingerprint] = true}
--- replies  {finished, jobs, returned, owed, damaged, next_due}
+--              reply claimed, room = how many at most (jobs and owed), lease_ms, plans = {[fingerprint] = true},
+--              hold = whether to leave a suspect (lib/run_begin) unbegun, and claim nothing after it
+-- replies  {finished, jobs, returned, owed, damaged, next_due, suspect}
 --            finished = {{"RECORDED" | "ALREADY" | "STALE" | "UNSTAGED" | "GONE" | "ACKED" | "BROKEN", due | {why}}...} in the order sent;
 --              due = flat {field, to...} that waits for a group, or is more than this script may enqueue, and is enqueued by the caller, who then confirms it and acks the job; a job with due, and one
 --              that is STALE, UNSTAGED or BROKEN, stays leased
@@ -38,6 +39,7 @@
 --            owed = {{queue, job, token, plan, run's queue, due}...} done before, by a worker that died before what is due was enqueued
 --            damaged = {{queue, why}...} queues that could not be worked on
 --            next_due = milliseconds until the earliest delayed job of the queues is due, "-1" for none
+--            suspect = {} | {queue, job, token, plan, run's queue}: leased, not begun; it is to be begun alone (run_begin)
 -- repeat   ALREADY or ACKED for what was finished, the same jobs (those that are still leased), room or not; a turn older than the last one
 --          in which the client claimed from a queue claims nothing there
 -- cost     about 20 commands a finish, 25 a claim
@@ -115,7 +117,7 @@ desk.close()
 for k, f in ipairs(message.finishes) do deliver_one(k, f) end
 for k, f in ipairs(message.finishes) do ack_one(f, finished[k][1], finished[k][2]) end
 
-local sent, jobs, returned, owed = {bytes = 0}, {}, {}, {}
+local sent, jobs, returned, owed, suspect = {bytes = 0}, {}, {}, {}, {}
 
 local function hand_back(queue, lease, ms, word, what)
   local Q = '{' .. queue .. '}'
@@ -133,8 +135,9 @@ local function begin_one(queue, lease)
   n, i = tonumber(n), tonumber(i)
   local word, got = desk.with(id, function(run)
     if run.status == 'running' and not message.plans[run.plan] then return 'PLAN', run.plan end
-    local begun, t = run_begin(run, n, i, tonumber(epoch), lease.token, now)
+    local begun, t = run_begin(run, n, i, tonumber(epoch), lease.token, now, message.hold)
     if begun == 'DONE' then return begun, {queue, lease.id, lease.token, run.plan, run.queue, redis.call('HGETALL', run.R .. ':due')} end
+    if begun == 'SUSPECT' then return begun, {queue, lease.id, lease.token, run.plan, run.queue} end
     if begun ~= 'BEGUN' then return begun end
     local inputs, item = run_inputs(run, run_node(run, n), i, sent)
     return begun, {queue, lease.id, lease.token, run.plan, run.queue, t.attempts, t.errors, t.crashes, inputs, item}
@@ -143,12 +146,14 @@ local function begin_one(queue, lease)
     hand_back(queue, lease, word == 'PLAN' and PLAN_MS or BROKEN_MS, word, got)
   elseif word == 'BEGUN' then
     jobs[#jobs + 1] = got
+  elseif word == 'SUSPECT' then
+    suspect = got
   elseif word == 'DONE' and #got[6] > 0 then
     owed[#owed + 1] = got
   else
     complete_job('{' .. queue .. '}', lease, now, tally_of('{' .. queue .. '}'))
   end
-  return word == 'BEGUN' or (word == 'DONE' and #got[6] > 0)
+  return word == 'BEGUN' or word == 'SUSPECT' or (word == 'DONE' and #got[6] > 0)
 end
 
 local function repeat_claims(queue, claims)
@@ -166,7 +171,7 @@ local function claim(queue)
   local Q = '{' .. queue .. '}'
   if redis.call('EXISTS', Q .. ':paused') == 1 then return end
   local claimed, skipped = {}, 0
-  while #jobs + #owed < message.room and skipped < MAX_SKIPPED do
+  while #jobs + #owed < message.room and #suspect == 0 and skipped < MAX_SKIPPED do
     local lease = lease_next(Q, now, message.lease_ms, client .. '.' .. ARGV[3], tally_of(Q))
     if not lease then break end
     if begin_one(queue, lease) then
@@ -201,4 +206,4 @@ for _, queue in ipairs(message.queues) do
   end)
 end
 for Q, tally in pairs(tallies) do on_queue(string.sub(Q, 2, -2), function() flush_stats(Q, tally, now) end) end
-return {finished, jobs, returned, owed, damaged, digits(next_due)}
+return {finished, jobs, returned, owed, damaged, digits(next_due), suspect}

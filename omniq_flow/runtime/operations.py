@@ -47,7 +47,7 @@ class Recorded(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """The reply of begin: BEGUN with what the attempt needs, or why it must not run (PLAN, GONE, OVER, STALE; DONE with what is due)."""
+    """The reply of begin: BEGUN with what the attempt needs, or why it must not run (DONE with what is due, SUSPECT, PLAN, GONE, OVER, STALE)."""
 
     word: str
     plan: str = ""
@@ -194,9 +194,10 @@ def unstage(run_id: str, token: str, sources: Iterable[str]) -> Operation[None]:
     return Operation(script("start_unstage"), run_anchor(run_id), (token, *sources), lambda _reply: None)
 
 
-def begin(attempt: Attempt, plans: Sequence[str], now_ms: int = 0) -> Operation[Begun]:
-    """Note that an attempt begins and fetch its inputs; repeatable with the same token."""
-    args: tuple[Argument, ...] = (now_ms, attempt.node, attempt.index, attempt.epoch, attempt.token, *plans)
+def begin(attempt: Attempt, plans: Sequence[str], now_ms: int = 0, *, hold: bool = False) -> Operation[Begun]:
+    """Note that an attempt begins and fetch its inputs; repeatable with the same token. With ``hold`` a suspect is not begun."""
+    suspects = "hold" if hold else "begin"
+    args: tuple[Argument, ...] = (now_ms, attempt.node, attempt.index, attempt.epoch, attempt.token, suspects, *plans)
     return Operation(script("run_begin"), run_anchor(attempt.run), args, _begun)
 
 
@@ -299,6 +300,8 @@ def _begun(reply: Any) -> Begun:
     word = reply[0].decode()
     if word == "PLAN":
         return Begun(word, reply[1].decode())
+    if word == "SUSPECT":
+        return Begun(word, reply[1].decode(), reply[2].decode())
     if word == "DONE":
         return Begun(word, reply[1].decode(), reply[2].decode(), due=due_entries(reply[3]))
     if word != "BEGUN":

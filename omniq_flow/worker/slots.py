@@ -43,10 +43,12 @@ class _Deliveries:
 class SlotTurns:
     """Turns made of many calls, those of one kind in one round trip.
 
-    Dying between any two leaves the job leased: it comes again, and what was done is not done twice.
+    Dying between any two leaves the job leased: it comes again, and what was done is not done twice. With ``hold`` suspects are not begun
+    but handed out one at a time.
     """
 
-    def __init__(self, client: AsyncOmniqClient, served: Served, lease_ms: int, quarantine: Quarantine) -> None:
+    def __init__(self, client: AsyncOmniqClient, served: Served, lease_ms: int, quarantine: Quarantine, *, hold: bool = False) -> None:
+        self._hold = hold
         self._client, self._served, self._lease_ms, self._quarantine = client, served, lease_ms, quarantine
 
     async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
@@ -57,7 +59,7 @@ class SlotTurns:
         passing: list[SetupError] = []
         for queue in queues:
             try:
-                if len(turned.jobs) < room:
+                if len(turned.jobs) < room and turned.suspect is None:
                     await self._claim(queue, room - len(turned.jobs), turned)
                 rests.append(await self._rest(queue))
             except SetupError as error:
@@ -69,6 +71,31 @@ class SlotTurns:
                 log.warning("queue %s: %s", queue, error)
         turned.rest_ms = min((rest for rest in rests if rest >= 0), default=-1)
         return turned
+
+    async def begin(self, suspect: Claimed) -> Turned:
+        """Begin a suspect; see ``Turns``."""
+        turned = Turned()
+        try:
+            # While it was held its lease may have run out, and another worker may run it: a begin would take it from that one.
+            await self._client.heartbeat(
+                queue=suspect.queue, job_id=suspect.job, lease_token=suspect.attempt.token, lease_ms=self._lease_ms
+            )
+            await self._begin_held(suspect, turned)
+        except QueueError:
+            log.info("%s: its lease was lost before it could run alone", suspect.job)
+        except (SetupError, RunError) as error:
+            if passes(error):
+                raise
+            log.warning("%s: its lease runs out: %s", suspect.job, error)
+        return turned
+
+    async def _begin_held(self, suspect: Claimed, turned: Turned) -> None:
+        attempt = suspect.attempt
+        (reply,) = await self._client.run_many([begin(attempt, self._served.plans)], return_errors=True)
+        ack = await self._begun(suspect.queue, suspect.job, attempt, reply, turned)
+        await self._let_go([ack] if ack else [])
+        if isinstance(reply, Begun) and reply.word == "OVER":
+            await self._revive(attempt.run)
 
     @property
     def _shards(self) -> bool:
@@ -150,13 +177,15 @@ class SlotTurns:
         if isinstance(leases, ReservePaused):
             return
         ours = [(lease, read_attempt(lease.job_id, lease.lease_token)) for lease in leases if _may_be_ours(lease)]
-        acks = [_give_back(Returned(queue, lease.job_id, "ALIEN", ""), lease, turned) for lease in leases if not _may_be_ours(lease)]
+        acks = [
+            _give_back(Returned(queue, lease.job_id, "ALIEN", ""), lease.lease_token, turned) for lease in leases if not _may_be_ours(lease)
+        ]
         plans = self._served.plans
-        begun = await self._client.run_many([begin(attempt, plans) for _, attempt in ours], return_errors=True)
+        begun = await self._client.run_many([begin(attempt, plans, hold=self._hold) for _, attempt in ours], return_errors=True)
         over = {attempt.run for (_, attempt), reply in zip(ours, begun, strict=True) if isinstance(reply, Begun) and reply.word == "OVER"}
         for (lease, attempt), reply in zip(ours, begun, strict=True):
             try:
-                if ack := await self._begun(queue, lease, attempt, reply, turned):
+                if ack := await self._begun(queue, lease.job_id, attempt, reply, turned):
                     acks.append(ack)
             except (SetupError, RunError) as error:
                 log.warning("%s: its lease runs out: %s", lease.job_id, error)
@@ -171,29 +200,30 @@ class SlotTurns:
             head = RunHead(run_id, raw.meta["flow"], raw.meta["plan"])
             await ahold(self._client, reissue(head, self._served.shapes(head.plan, raw.meta["queue"])))
 
-    async def _begun(
-        self, queue: str, lease: ReserveJob, attempt: Attempt, reply: Begun | OmniqError, turned: Turned
-    ) -> Operation[None] | None:
+    async def _begun(self, queue: str, job: str, attempt: Attempt, reply: Begun | OmniqError, turned: Turned) -> Operation[None] | None:
         """Take on a job that has begun; return how one that is not to be run is let go."""
         if isinstance(reply, OmniqError):
             if passes(reply):
                 raise reply
             await self._quarantine.isolate(attempt.run, reply)
-            return _give_back(Returned(queue, lease.job_id, "BROKEN", str(reply)), lease, turned)
+            return _give_back(Returned(queue, job, "BROKEN", str(reply)), attempt.token, turned)
         inputs = Inputs()
         inputs.add(reply.inputs)
-        claimed = Claimed(
-            queue, lease.job_id, attempt, reply.plan, reply.queue, reply.attempt, reply.errors, reply.crashes, inputs, reply.item
-        )
+        claimed = Claimed(queue, job, attempt, reply.plan, reply.queue, reply.attempt, reply.errors, reply.crashes, inputs, reply.item)
         if reply.word == "BEGUN":
             turned.jobs.append(claimed)
             return None
+        if reply.word == "SUSPECT":
+            if turned.suspect is not None:
+                return operations.release(queue, job, attempt.token)
+            turned.suspect = claimed
+            return None
         if reply.word == "PLAN":
-            return _give_back(Returned(queue, lease.job_id, "PLAN", reply.plan), lease, turned)
-        if reply.word == "GONE" and not await self._carries_plan(queue, lease.job_id):
-            return _give_back(Returned(queue, lease.job_id, "ALIEN", ""), lease, turned)
+            return _give_back(Returned(queue, job, "PLAN", reply.plan), attempt.token, turned)
+        if reply.word == "GONE" and not await self._carries_plan(queue, job):
+            return _give_back(Returned(queue, job, "ALIEN", ""), attempt.token, turned)
         await self._deliver(claimed, reply.due)
-        return operations.ack_success(queue, lease.job_id, lease.lease_token)
+        return operations.ack_success(queue, job, attempt.token)
 
     async def _carries_plan(self, queue: str, job: str) -> bool:
         """Tell a job of a run that is gone from one that somebody else put into the queue under such an id: only ours carry a plan."""
@@ -210,9 +240,9 @@ def _may_be_ours(lease: ReserveJob) -> bool:
     return len(parts) == 4 and all(part.isdigit() and part.isascii() for part in parts[1:])  # noqa: PLR2004  # run/node/index/epoch
 
 
-def _give_back(returned: Returned, lease: ReserveJob, turned: Turned) -> Operation[None]:
+def _give_back(returned: Returned, token: str, turned: Turned) -> Operation[None]:
     turned.returned.append(returned)
-    return operations.release(returned.queue, lease.job_id, lease.lease_token, delay_ms=RETURNED_MS[returned.why])
+    return operations.release(returned.queue, returned.job, token, delay_ms=RETURNED_MS[returned.why])
 
 
 def _has_ended(reply: Recorded | OmniqError) -> bool:

@@ -48,7 +48,7 @@ class Turned:
     """What a turn did.
 
     ``owed`` is what the next turn has to finish, ``troubled`` what a later one has to. ``rest_ms`` is how long until the earliest delayed
-    job is due, -1 for none.
+    job is due, -1 for none. ``suspect`` is leased and not begun: a worker died under it, so it is to be begun (``Turns.begin``) alone.
     """
 
     finished: list[Outcome] = field(default_factory=list)
@@ -57,6 +57,7 @@ class Turned:
     rest_ms: int = -1
     owed: list[Finished] = field(default_factory=list)
     troubled: list[Finished] = field(default_factory=list)
+    suspect: Claimed | None = None
 
 
 class Turns(Protocol):
@@ -69,6 +70,10 @@ class Turns(Protocol):
         """
         ...
 
+    async def begin(self, suspect: Claimed) -> Turned:
+        """Begin a suspect; repeatable. No job comes back when its lease was lost meanwhile, or it is not to be run any more."""
+        ...
+
 
 class _Reply(NamedTuple):
     finished: list[Outcome]
@@ -77,13 +82,14 @@ class _Reply(NamedTuple):
     owed: list[tuple[Claimed, tuple[DueEntry, ...]]]
     damaged: list[tuple[str, str]]
     rest_ms: int
+    suspect: Claimed | None
 
 
 class OneServerTurns:
     """Turns in one script call each; the number grows only after a reply, so a turn taken again returns the same claims.
 
     A turn that the server refuses for a reason that stays (a key of a wrong kind) is taken slot by slot, where one queue or run cannot
-    stop the others.
+    stop the others. With ``hold`` suspects are not begun but handed out one at a time.
     """
 
     def __init__(
@@ -94,8 +100,10 @@ class OneServerTurns:
         quarantine: Quarantine,
         slots: Turns,
         *,
+        hold: bool = False,
         identity: str = "",
     ) -> None:
+        self._hold = hold
         self._client, self._served, self._lease_ms = client, served, lease_ms
         self._quarantine, self._slots = quarantine, slots
         self._name = identity or secrets.token_hex(6)
@@ -116,7 +124,7 @@ class OneServerTurns:
             return await self._slots.take(finished, queues, room)
         self._unanswered = False
         self._number += 1
-        turned = Turned(reply.finished, reply.jobs, reply.returned, reply.rest_ms)
+        turned = Turned(reply.finished, reply.jobs, reply.returned, reply.rest_ms, suspect=reply.suspect)
         for job, outcome in zip(finished, reply.finished, strict=True):
             await self._settle(job, outcome, turned)
         for claimed, due in reply.owed:
@@ -127,6 +135,10 @@ class OneServerTurns:
             if one.why == "BROKEN":
                 await self._isolate(read_attempt(one.job, "").run, one.detail)
         return turned
+
+    async def begin(self, suspect: Claimed) -> Turned:
+        """Begin a suspect; see ``Turns``."""
+        return await self._slots.begin(suspect)
 
     async def _settle(self, job: Finished, outcome: Outcome, turned: Turned) -> None:
         """Do what a job's end still needs. The claims of this turn must not be lost with it, so trouble is only noted."""
@@ -196,13 +208,14 @@ class OneServerTurns:
                 "room": room,
                 "lease_ms": self._lease_ms,
                 "plans": self._plans,
+                "hold": self._hold,
             }
         )
         return Operation(script("turn"), queue_base(queues[0]) + ":meta", (0, self._name, self._number, blob), _read)
 
 
 def _read(reply: Any) -> _Reply:
-    finished, jobs, returned, owed, damaged, rest_ms = reply
+    finished, jobs, returned, owed, damaged, rest_ms, suspect = reply
     shared: dict[str, Inputs] = {}
     return _Reply(
         finished=[_outcome(word.decode(), due) for word, due in finished],
@@ -211,6 +224,7 @@ def _read(reply: Any) -> _Reply:
         owed=[(_claimed(shared, job[:5], (0, 0, 0), (), None), due_entries(job[5])) for job in owed],
         damaged=[(queue.decode(), why.decode("utf-8", "replace")) for queue, why in damaged],
         rest_ms=int(rest_ms),
+        suspect=_claimed(shared, suspect, (0, 0, 0), (), None) if suspect else None,
     )
 
 

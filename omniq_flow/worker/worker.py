@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from omniq_flow.errors import InputError, SetupError
+from omniq_flow.errors import InputError, QueueError, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.operations import Ending
@@ -21,6 +21,7 @@ from omniq_flow.wire.seconds import DAY, check_seconds
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
 from omniq_flow.worker.executor import Executor
+from omniq_flow.worker.isolation import PASSED_ON_MS, Isolation
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.leases import Leases
 from omniq_flow.worker.plans import Plans
@@ -93,9 +94,10 @@ class Worker:
         self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir)
         quarantine = Quarantine(self._client, self.served)
         self._session = session
-        self._slots = SlotTurns(self._client, self.served, lease_ms, quarantine)
-        self._one_server = OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, identity=identity)
+        self._slots = SlotTurns(self._client, self.served, lease_ms, quarantine, hold=True)
+        self._one_server = OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, hold=True, identity=identity)
         self._turns: Turns = self._slots
+        self._isolation = Isolation(self.served, options.lease, self.wake)
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
         self.janitor = Janitor(self._client, self.served, quarantine, options.janitor, self.name)
@@ -178,9 +180,8 @@ class Worker:
         trouble = 0.1
         while not self._over():
             self._stirred.clear()
-            room = 0 if self._stopping.is_set() else max(0, min(BATCH, self.options.concurrency - self.executor.busy))
-            batch = self._batch()
-            if not batch and not (room and self._hungry):
+            room, batch, suspect = self._room(), self._batch(), self._due_suspect()
+            if not (batch or suspect or (room and self._hungry)):
                 if await self._nothing_left():
                     return
                 self._rest(room)
@@ -188,6 +189,9 @@ class Worker:
                 continue
             self._woken = False
             try:
+                if suspect and not batch:
+                    await self._face(suspect)
+                    continue
                 turned = await self._turns.take(batch, self._turned_queues(), room)
             except Exception as error:
                 if isinstance(error, SetupError):
@@ -203,6 +207,30 @@ class Worker:
             trouble = 0.1
             self._follow(turned, batch, room)
 
+    def _room(self) -> int:
+        """Return how many jobs may be claimed now."""
+        if self._stopping.is_set() or self._isolation.closed:
+            return 0
+        return max(0, min(BATCH, self.options.concurrency - self.executor.busy))
+
+    def _due_suspect(self) -> Claimed | None:
+        return self._isolation.held if self._stopping.is_set() else self._isolation.due(busy=bool(self.executor.running))
+
+    async def _face(self, suspect: Claimed) -> None:
+        """Begin a suspect alone, or leave it to another worker. Raises SetupError when the server is away: it is still held then."""
+        if self._stopping.is_set() or self._isolation.passes_on:
+            delay_ms = PASSED_ON_MS if self._isolation.passes_on else 0
+            with suppress(QueueError):  # its lease was lost meanwhile: it is left already
+                await self._client.release(queue=suspect.queue, job_id=suspect.job, lease_token=suspect.attempt.token, delay_ms=delay_ms)
+            self._isolation.held = None
+        else:
+            turned = await self._turns.begin(suspect)
+            self._isolation.held = None
+            for claimed in turned.jobs:
+                self._isolation.begun(claimed)
+                self.executor.begin(claimed)
+        self._hungry = True
+
     def _follow(self, turned: Turned, batch: Sequence[Finished], room: int) -> None:
         self._finished[: len(batch)] = turned.owed
         if turned.troubled:
@@ -210,9 +238,11 @@ class Worker:
             asyncio.get_running_loop().call_later(TROUBLE_S, self._try_again)
         for claimed in turned.jobs:
             self.executor.begin(claimed)
+        if turned.suspect is not None:
+            self._isolation.hold(turned.suspect, busy=bool(self.executor.running))
         for one in turned.returned:
             self._tell(one)
-        self._hungry = self._woken or (room > 0 and len(turned.jobs) >= room) or (room == 0 and bool(batch))
+        self._hungry = self._woken or (turned.suspect is not None) or (room > 0 and len(turned.jobs) >= room) or (room == 0 and bool(batch))
         self._timers.note(turned.rest_ms)
 
     def _batch(self) -> list[Finished]:
@@ -231,8 +261,9 @@ class Worker:
         self._stir()
 
     def _held(self) -> list[Claimed]:
-        """Return all jobs whose leases are to be kept: those that run, and those whose end could not be told yet."""
-        return self.executor.running + [job.claimed for job in self._finished + self._troubled]
+        """Return all jobs whose leases are to be kept: those that run, wait to run alone, or ended and could not tell it yet."""
+        suspects = [self._isolation.held] if self._isolation.held else []
+        return self.executor.running + [job.claimed for job in self._finished + self._troubled] + suspects
 
     def _rest(self, room: int) -> None:
         """Let the sleeper listen, but only with room for a job: a busy worker must not take another one's wake-up."""
@@ -245,7 +276,7 @@ class Worker:
         return self.queues[self._turn :] + self.queues[: self._turn]
 
     def _settled(self) -> bool:
-        return not (self._finished or self._troubled or self.executor.running)
+        return not (self._finished or self._troubled or self.executor.running or self._isolation.held)
 
     def _over(self) -> bool:
         return self._stopping.is_set() and self._settled()
@@ -261,6 +292,7 @@ class Worker:
 
     def _done(self, claimed: Claimed, ending: Ending) -> None:
         self._finished.append(Finished(claimed, ending))
+        self._isolation.ended(claimed)
         self._stir()
 
     def _stir(self) -> None:

@@ -50,7 +50,13 @@ local function run_record(run, finish, shapes, now, deliver)
   end
 
   t.spent, t.token = t.token, ''
-  if finish.verdict == 'crashed' then t.crashes = t.crashes + 1 else t.errors = t.errors + 1 end
+  if finish.verdict == 'crashed' then
+    t.crashes = t.crashes + 1
+  else
+    t.errors = t.errors + 1
+    -- It only stood beside what killed its worker: apart from that, it comes to an end. One that had died alone stays suspect.
+    if t.state == 'suspect' and t.crashes == 1 then t.crashes, t.state = 0, '' end
+  end
   if finish.verdict == 'fail' then
     t.state = 'failed'
     node_set(node, 'ended', now)

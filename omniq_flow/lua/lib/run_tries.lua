@@ -1,6 +1,7 @@
 --- Read and write what is known of the attempts of one (node, index).
 -- Stored as `epoch|attempts|errors|crashes|token|began_ms|spent|state` in R:tries under `<n>/<i>`; absent means never begun. `token` is the
--- lease of the attempt that is running, `spent` the lease whose end was recorded last, `state` is empty or `failed`.
+-- lease of the attempt that is running, `spent` the lease whose end was recorded last, `state` is empty, `failed`, or `suspect`: a worker died
+-- under it, and none of its attempts has come to an end since.
 --
 -- keys:    R:tries (hash)
 -- cost:    1 command each

@@ -155,7 +155,7 @@ def test_an_attempt_begun_under_another_lease_was_a_crash(chain: Bench) -> None:
     chain.begin(1)
     begun = chain.begin(1, token="t2", now=NOW + 9)
     assert (begun.attempt, begun.crashes) == (2, 1)
-    assert keyspace(chain.redis)[f"{chain.base}:tries"] == {"1/0": f"0|2|0|1|t2|{NOW + 9}||"}
+    assert keyspace(chain.redis)[f"{chain.base}:tries"] == {"1/0": f"0|2|0|1|t2|{NOW + 9}||suspect"}
 
 
 def test_a_worker_that_has_not_the_plan_begins_nothing(chain: Bench) -> None:
