@@ -1,0 +1,105 @@
+"""Steps that kill their process, always: they are convicted alone, and what ran beside them runs at most once more."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from eventually import eventually
+from killing_flows import (
+    HOWS,
+    killing_in_a_thread,
+    killing_its_own_process,
+    killing_on_the_loop,
+    neighbour_in_a_thread,
+    neighbour_on_the_loop,
+)
+
+from omniq_flow import Flow, Session, worker
+from omniq_flow.errors import RunFailed
+from omniq_flow.testing.fleet import Fleet
+
+LEASE = 0.5
+
+every_death = pytest.mark.parametrize("how", HOWS)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> str:
+    return str(tmp_path / "notes")
+
+
+def ran(notes: str) -> Counter[str]:
+    return Counter(Path(notes).read_text().splitlines() if Path(notes).exists() else ())
+
+
+@contextmanager
+def fleet(session: Session, tmp_path: Path, size: int = 1, *options: str) -> Generator[Fleet]:
+    """Workers that are put up again whenever they die."""
+    arguments = ["killing_flows", "--lease", str(LEASE), "--janitor", "0.3", *options]
+    over = threading.Event()
+    with Fleet(arguments, url=session.url, size=size, log=tmp_path / "log") as made:
+
+        def tend() -> None:
+            while not over.wait(0.05):
+                made.tend()
+
+        tending = threading.Thread(target=tend)
+        tending.start()
+        try:
+            yield made
+        finally:
+            over.set()
+            tending.join()
+
+
+@pytest.mark.parametrize(
+    "killing, how",
+    [(killing_on_the_loop, "SIGKILL"), (killing_on_the_loop, "exit"), (killing_in_a_thread, "exit"), (killing_in_a_thread, "segfault")],
+    ids=["async-SIGKILL", "async-exit", "thread-exit", "thread-segfault"],
+)
+def test_a_killing_step_is_convicted_and_its_neighbours_run_at_most_once_more(
+    lone_session: Session, tmp_path: Path, notes: str, killing: Flow[[str, str], None], how: str
+) -> None:
+    """Its budget is 2, so it kills three workers; that of its neighbours is 1, so they would fail if they were there twice."""
+    neighbours = [neighbour_on_the_loop.start(notes, number, 0.2) for number in range(2)]
+    neighbours += [neighbour_in_a_thread.start(notes, number, 0.2) for number in range(2, 4)]
+    killer = killing.start(notes, how)
+    with fleet(lone_session, tmp_path):
+        with pytest.raises(RunFailed, match=r"StepCrashed: worker processes died 3 times under this step \(its crash budget is 2\)"):
+            killer.result(timeout=40)
+        assert [run.result(timeout=40) for run in neighbours] == list(range(4))
+    counted = ran(notes)
+    assert counted.pop("killer") == 3
+    assert len(counted) == 4
+    assert max(counted.values()) <= 2, counted
+
+
+def test_neighbours_that_come_later_are_not_touched(lone_session: Session, tmp_path: Path, notes: str) -> None:
+    killer = killing_on_the_loop.start(notes, "SIGKILL")
+    with fleet(lone_session, tmp_path, 2):
+        eventually(lambda: ran(notes)["killer"] == 1, "it killed once")
+        later = [neighbour_on_the_loop.start(notes, number, 0.05) for number in range(20)]
+        with pytest.raises(RunFailed, match="StepCrashed"):
+            killer.result(timeout=40)
+        assert [run.result(timeout=40) for run in later] == list(range(20))
+    counted = ran(notes)
+    assert counted.pop("killer") == 3
+    assert set(counted.values()) == {1}, counted
+
+
+@every_death
+def test_a_process_of_its_own_takes_nothing_along(session: Session, tmp_path: Path, notes: str, how: str) -> None:
+    killer = killing_its_own_process.start(notes, how)
+    neighbours = [neighbour_on_the_loop.start(notes, number, 0.5) for number in range(4)]
+    with worker(killing_its_own_process, neighbour_on_the_loop, lease=LEASE, modules=["killing_flows"]):
+        with pytest.raises(RunFailed, match="failed after 3 attempts: StepCrashed: the step's process died"):
+            killer.result(timeout=40)
+        assert [run.result(timeout=40) for run in neighbours] == list(range(4))
+    counted = ran(notes)
+    assert counted.pop("killer") == 3
+    assert set(counted.values()) == {1}

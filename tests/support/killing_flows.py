@@ -1,0 +1,96 @@
+"""Flows with a step that kills its process, and neighbours that do no harm; all tell in a file what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import time
+
+from process_flows import note
+
+from omniq_flow import flow, step
+
+HOWS = ("SIGKILL", "exit", "segfault")
+
+
+def die(how: str) -> None:
+    """End this process without a word."""
+    if how == "exit":
+        os._exit(7)
+    if how == "segfault":
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        ctypes.string_at(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@step(crashes=2)
+async def kills_on_the_loop(notes: str, how: str) -> None:
+    note(notes, "killer")
+    die(how)
+
+
+@step(crashes=2)
+def kills_in_a_thread(notes: str, how: str) -> None:
+    note(notes, "killer")
+    die(how)
+
+
+@step(crashes=2, executor="process", backoff=0.001)
+def kills_its_own_process(notes: str, how: str) -> None:
+    note(notes, "killer")
+    die(how)
+
+
+@flow
+def killing_on_the_loop(notes: str, how: str) -> None:
+    kills_on_the_loop(notes, how)
+
+
+@flow
+def killing_in_a_thread(notes: str, how: str) -> None:
+    kills_in_a_thread(notes, how)
+
+
+@flow
+def killing_its_own_process(notes: str, how: str) -> None:
+    kills_its_own_process(notes, how)
+
+
+@step(crashes=1)
+async def harmless_on_the_loop(notes: str, number: int, seconds: float) -> int:
+    note(notes, f"neighbour {number}")
+    await asyncio.sleep(seconds)
+    return number
+
+
+@step(crashes=1)
+def harmless_in_a_thread(notes: str, number: int, seconds: float) -> int:
+    note(notes, f"neighbour {number}")
+    time.sleep(seconds)
+    return number
+
+
+@flow
+def neighbour_on_the_loop(notes: str, number: int, seconds: float) -> int:
+    return harmless_on_the_loop(notes, number, seconds)
+
+
+@flow
+def neighbour_in_a_thread(notes: str, number: int, seconds: float) -> int:
+    return harmless_in_a_thread(notes, number, seconds)
+
+
+@step(crashes=2, retries=1, backoff=0.001)
+async def fails_once(notes: str) -> str:
+    if note(notes, "fails once") == 2:  # noqa: PLR2004 - the second execution, after a death
+        raise ValueError("once")
+    await asyncio.sleep(0.2)
+    return "done"
+
+
+@flow
+def failing_once(notes: str) -> str:
+    return fails_once(notes)
