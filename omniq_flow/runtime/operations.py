@@ -47,7 +47,7 @@ class Recorded(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """The reply of begin: BEGUN with what the attempt needs, or why it does not run (DONE with what is due, SUSPECT, PLAN, GONE, OVER, STALE)."""
+    """The reply of begin: BEGUN with what the attempt needs, or why not (DONE with what is due, SUSPECT, PLAN, GONE, OVER, STALE)."""
 
     word: str
     plan: str = ""

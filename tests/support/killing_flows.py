@@ -81,16 +81,3 @@ def neighbour_on_the_loop(notes: str, number: int, seconds: float) -> int:
 @flow
 def neighbour_in_a_thread(notes: str, number: int, seconds: float) -> int:
     return harmless_in_a_thread(notes, number, seconds)
-
-
-@step(crashes=2, retries=1, backoff=0.001)
-async def fails_once(notes: str) -> str:
-    if note(notes, "fails once") == 2:  # noqa: PLR2004 - the second execution, after a death
-        raise ValueError("once")
-    await asyncio.sleep(0.2)
-    return "done"
-
-
-@flow
-def failing_once(notes: str) -> str:
-    return fails_once(notes)
