@@ -65,7 +65,16 @@ class Season:
     def run(self) -> Ledger:
         """Make trouble, let all come to its end, and balance the books."""
         os.environ[JOURNAL] = str(self._journal)
-        persistence = ("--appendonly", "yes", "--appendfsync", self._fsync, "--slowlog-log-slower-than", "1000", "--slowlog-max-len", "4096")
+        persistence = (
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            self._fsync,
+            "--slowlog-log-slower-than",
+            "1000",
+            "--slowlog-max-len",
+            "4096",
+        )
         with start_server(self._options.server, *persistence) as server:
             decide = at_random(random.Random(f"{self._options.seed} proxy").getrandbits(32), ODDS)  # noqa: S311  # a plan
             with Proxy(server.tcp_url, decide=decide) as proxy:
@@ -147,7 +156,11 @@ def main() -> int:
             longest = max(longest, season.longest_script_ms)
             if ledger.wrong and options.keep_logs:
                 Path(options.keep_logs).write_bytes((Path(folder) / f"log-{fsync}").read_bytes())
-    figures = ledger.figures() | {"longest script ms": round(longest, 1), "commands that met a fault in the proxy": met} | dict(sorted(made.items()))
+    figures = (
+        ledger.figures()
+        | {"longest script ms": round(longest, 1), "commands that met a fault in the proxy": met}
+        | dict(sorted(made.items()))
+    )
     print("\nledger")
     for name, value in figures.items():
         print(f"  {name:52} {value}")

@@ -86,6 +86,9 @@ class Clients:
                     self.errors.append(f"run {story.key} ({story.shape}) failed: {error}")
                 story.failed = True
                 break
+            except Exception as error:  # noqa: BLE001  # nothing else may come: it is told, and the run is awaited all the same
+                self.errors.append(f"waiting for run {story.key} ({story.shape}) raised {error!r}")
+                await asyncio.sleep(0.05)
             else:
                 break
         story.ended = time.monotonic()

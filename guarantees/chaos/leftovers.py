@@ -9,7 +9,9 @@ QUEUES = ("default", "limited")
 
 def leftovers(client: Redis) -> list[str]:
     """Return a sentence for each job that is in a lane where none may be, each place that is held, and each key of a run without an end."""
-    found = [f"run {member.decode()} is still listed as live" for shard in range(8) for member in client.zrange(f"{{runs:{shard}}}:live", 0, -1)]
+    found = [
+        f"run {member.decode()} is still listed as live" for shard in range(8) for member in client.zrange(f"{{runs:{shard}}}:live", 0, -1)
+    ]
     for queue in QUEUES:
         base = f"{{{queue}}}"
         for lane in ("active", "delayed", "groups:ready", "idx:wait", "idx:active", "idx:delayed", "idx:failed"):

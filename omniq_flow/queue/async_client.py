@@ -14,6 +14,7 @@ from omniq_flow.errors import OmniqError, SetupError
 from omniq_flow.queue import operations
 from omniq_flow.queue.async_consume import AsyncConsumer, Handler
 from omniq_flow.queue.calls import CallNumbers, Claimants, lone_call
+from omniq_flow.queue.cancelling import cancels_kept
 from omniq_flow.queue.cluster import AsyncServer, anchors, join_async, send_many_async
 from omniq_flow.queue.connect import ServerParts, aclose, address_of, connect_async
 from omniq_flow.queue.consume_options import ConsumeOptions, Habits
@@ -72,9 +73,10 @@ class AsyncOmniqClient:
         if self._fit:
             return
         client = self.redis
-        facts = await check_server_async(client, allow_eviction=self._allow_eviction)
-        if facts.cluster and isinstance(client, Redis):
-            await self._join(client)
+        with cancels_kept():
+            facts = await check_server_async(client, allow_eviction=self._allow_eviction)
+            if facts.cluster and isinstance(client, Redis):
+                await self._join(client)
         self._fit = True
 
     async def is_cluster(self) -> bool:
@@ -94,7 +96,7 @@ class AsyncOmniqClient:
     async def run(self, operation: Operation[T]) -> T:
         """Run one operation and return its result."""
         await self.check()
-        with self._errors:
+        with self._errors, cancels_kept():
             return operation.decode(await self._send(operation))
 
     @overload
@@ -106,7 +108,7 @@ class AsyncOmniqClient:
         if not wanted:
             return []
         await self.check()
-        with self._errors:
+        with self._errors, cancels_kept():
             whole_slot = isinstance(self.redis, RedisCluster)
             answers = await self._pipelined([operation.by_digest(whole_slot=whole_slot) for operation in wanted])
             while again := unsent(wanted, answers, whole_slot=whole_slot):

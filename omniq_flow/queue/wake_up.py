@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import redis.asyncio as aio
 from redis import BlockingConnectionPool, ConnectionPool, Redis
 
+from omniq_flow.queue.cancelling import cancels_kept
 from omniq_flow.queue.cluster import AsyncServer, SyncServer
 from omniq_flow.queue.keys import wake_key
 from omniq_flow.queue.translation import SERVER_ERRORS
@@ -77,7 +78,8 @@ class AsyncSleeper:
     async def sleep(self, seconds: float) -> bool:
         """Sleep until a job is announced, but not longer than this; False at once when the server cannot be asked."""
         try:
-            await self._client.blpop([self._key], timeout=min(seconds, self._longest_s))
+            with cancels_kept():
+                await self._client.blpop([self._key], timeout=min(seconds, self._longest_s))
         except SERVER_ERRORS:
             return False
         return True

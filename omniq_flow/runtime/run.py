@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
-from redis import ConnectionError as LostConnection
-from redis import TimeoutError as NoAnswer
-from redis.exceptions import RedisClusterException
+from redis.exceptions import ResponseError
 
 from omniq_flow.compiler.plan import MapNode, Plan
 from omniq_flow.errors import RunCancelled, RunFailed, RunNotFound
 from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.cancelling import cancels_kept
 from omniq_flow.queue.client import OmniqClient
+from omniq_flow.queue.translation import SERVER_ERRORS
 from omniq_flow.render.picture import Picture
 from omniq_flow.runtime.delivery import RunHead
 from omniq_flow.runtime.failure import decode_failure, run_failed
@@ -29,9 +31,6 @@ from omniq_flow.runtime.talk import Talk, ahold, hold
 from omniq_flow.runtime.watch import LOOK_AGAIN_S, Watch
 
 R = TypeVar("R")
-
-# What a subscription may be lost by, in a cluster also by a change of its layout.
-_UNHEARD: Final = (LostConnection, NoAnswer, RedisClusterException)
 
 
 class Run(Generic[R]):
@@ -117,9 +116,11 @@ class Run(Generic[R]):
         while status is None:
             try:
                 status = self._hear(client, watch)
-            except _UNHEARD:
-                # Only the subscription is lost; whether the server is, the next look tells.
+            except SERVER_ERRORS as error:
+                # Only the subscription is lost, or refused; whether the server is away, the next look tells.
                 status = watch.judge(client.run(view(self.id)))
+                if status is None and isinstance(error, ResponseError):
+                    time.sleep(watch.pause())
         return status
 
     def _hear(self, client: OmniqClient, watch: Watch) -> Status:
@@ -143,19 +144,23 @@ class Run(Generic[R]):
         while status is None:
             try:
                 status = await self._ahear(client, watch)
-            except _UNHEARD:
+            except SERVER_ERRORS as error:
                 status = watch.judge(await client.run(view(self.id)))
+                if status is None and isinstance(error, ResponseError):
+                    await asyncio.sleep(watch.pause())
         return status
 
     async def _ahear(self, client: AsyncOmniqClient, watch: Watch) -> Status:
         async with client.redis.pubsub() as channel:
-            await channel.subscribe(ended_channel(self.id))
-            await channel.get_message(timeout=LOOK_AGAIN_S)
+            with cancels_kept():
+                await channel.subscribe(ended_channel(self.id))
+                await channel.get_message(timeout=LOOK_AGAIN_S)
             while True:
                 status = watch.judge(await client.run(view(self.id)))
                 if status is not None:
                     return status
-                await channel.get_message(ignore_subscribe_messages=True, timeout=watch.pause())
+                with cancels_kept():
+                    await channel.get_message(ignore_subscribe_messages=True, timeout=watch.pause())
                 if watch.unserved_due():
                     watch.tell_unserved([queue for queue in watch.queues() if not await client.run(workers_of(queue))])
 
