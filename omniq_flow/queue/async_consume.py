@@ -108,7 +108,7 @@ class AsyncConsumer:
             await self._outlive(self._handling)
         finally:
             beats.cancel()
-            await asyncio.gather(beats, return_exceptions=True)
+            await self._outlive(beats)
         if not self._handling.cancelled():
             handled = self._handling.result()
         elif self._stop.forced():
