@@ -13,8 +13,6 @@ from process_flows import note
 
 from omniq_flow import flow, step
 
-HOWS = ("SIGKILL", "exit", "segfault")
-
 
 def die(how: str) -> None:
     """End this process without a word."""
