@@ -12,13 +12,18 @@ from process_flows import note
 from omniq_flow import flow, step
 
 
-@step
-def waits_for(notes: str, gate: str) -> str:
+def wait_for(notes: str, gate: str) -> str:
+    """Tell when it begins, block until the gate appears, tell that it ends."""
     note(notes, f"begins {os.getpid()}")
     while not Path(gate).exists():
         time.sleep(0.005)
     note(notes, f"ends {os.getpid()}")
     return f"by {os.getpid()}"
+
+
+@step
+def waits_for(notes: str, gate: str) -> str:
+    return wait_for(notes, gate)
 
 
 @step
@@ -38,7 +43,7 @@ def many_gated(notes: str, gates: list[str]) -> list[str]:
 
 @step
 def waits_at(gate: str, notes: str) -> str:
-    return waits_for(notes, gate)
+    return wait_for(notes, gate)
 
 
 @step(crashes=1)
@@ -52,4 +57,14 @@ def poison(notes: str) -> None:
     kills_its_worker(notes)
 
 
-FLOWS = (gated, many_gated, poison)
+@step
+async def blocks_its_loop(notes: str, gate: str) -> str:
+    return wait_for(notes, gate)
+
+
+@flow
+def blocked(notes: str, gate: str) -> str:
+    return shout(blocks_its_loop(notes, gate))
+
+
+FLOWS = (gated, many_gated, poison, blocked)
