@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -67,4 +68,37 @@ def blocked(notes: str, gate: str) -> str:
     return shout(blocks_its_loop(notes, gate))
 
 
-FLOWS = (gated, many_gated, poison, blocked)
+@step(crashes=0)
+async def fragile_on_the_loop(notes: str, gate: str) -> str:
+    note(notes, f"begins {os.getpid()}")
+    while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        await asyncio.sleep(0.005)
+    return "done"
+
+
+@step(crashes=0)
+def fragile_in_a_thread(notes: str, gate: str) -> str:
+    return wait_for(notes, gate)
+
+
+@step(crashes=0, executor="process")
+def fragile_in_a_process(notes: str, gate: str) -> str:
+    return wait_for(notes, gate)
+
+
+@flow
+def once_on_the_loop(notes: str, gate: str) -> str:
+    return fragile_on_the_loop(notes, gate)
+
+
+@flow
+def once_in_a_thread(notes: str, gate: str) -> str:
+    return fragile_in_a_thread(notes, gate)
+
+
+@flow
+def once_in_a_process(notes: str, gate: str) -> str:
+    return fragile_in_a_process(notes, gate)
+
+
+FLOWS = (gated, many_gated, poison, blocked, once_on_the_loop, once_in_a_thread, once_in_a_process)
