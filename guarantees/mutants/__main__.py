@@ -1,9 +1,9 @@
 """Change each write, guard and limit of the Lua files in turn, and see that a test fails.
 
-    python guarantees/mutants [--file lib/run_record] [--only ID] [--survivors] [--jobs 2] [--server redis]
+    python guarantees/mutants [--file lib/run_record] [--only ID] [--survivors] [--tests PATH] [--jobs 2] [--server redis]
 
-Prints every mutant that no test kills, and writes guarantees/figures/mutants.json. A run over all files takes about half an hour; with
-``--file``, ``--only`` or ``--survivors`` (those of the figures) only some are tried, and nothing is written.
+Prints every mutant that no test kills, and writes guarantees/figures/mutants.json. A run over all files takes about an hour; with
+``--file``, ``--only``, ``--survivors`` (those of the figures) or ``--tests`` only a part is tried, and nothing is written.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--file", action="append", help="only this file, such as lib/run_record (may come several times)")
     parser.add_argument("--only", action="append", metavar="ID", help="only this mutant (may come several times)")
     parser.add_argument("--survivors", action="store_true", help="only those that survived the run that the figures tell of")
+    parser.add_argument("--tests", nargs="+", metavar="PATH", help="only these tests, to see what they kill")
     parser.add_argument("--jobs", type=int, default=1, help="how many are tried at once (1)")
     parser.add_argument("--server", choices=["valkey", "redis"], default="valkey", help="the server that they are tried on (valkey)")
     return parser.parse_args()

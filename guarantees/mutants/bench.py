@@ -104,14 +104,21 @@ class Bench:
         return {line.rpartition(" reached ")[2].strip() for line in lines if " reached " in line}
 
     def tidy(self, group: int | None, *, fresh: bool) -> None:
-        """Undo what a trial left: its processes, the change; with `fresh`, the server too, which may be in an endless loop."""
+        """Undo what a trial left: its processes, the change, and a server in an endless loop; with `fresh`, whatever the server does."""
         if group:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         self._restore()
-        if fresh:
+        if fresh or not self._answers():
             self.server.close()
             self.server = start_server(self._kind)
+
+    def _answers(self) -> bool:
+        try:
+            with self.server.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
 
     def _restore(self) -> None:
         for file in self._changed:

@@ -15,9 +15,11 @@ from bench import Bench
 from mutation import Mutant
 
 KILLED, TIMED_OUT, SURVIVED, STILLBORN = "killed", "timed out", "survived", "stillborn"
-PATIENCE, LEAST_SECONDS = 10, 5.0
+PATIENCE, LEAST_SECONDS = 20, 10.0
+"""A test hangs when it takes so many times as long as it took, and so many seconds more: the machine may be busy."""
 
 _context = get_context("fork")
+_ENDINGS = {0: SURVIVED, 1: KILLED, -signal.SIGALRM: TIMED_OUT}
 
 
 @dataclass
@@ -29,9 +31,9 @@ class Course:
     unfit: list[str] = field(default_factory=list)
     """Tests that fail by themselves, which kill nothing."""
 
-    def order(self, mutant: Mutant, kills: Counter[str]) -> list[str]:
-        """Return the tests that run the mutant's block, those first that will tell soonest."""
-        fit = [test for test, blocks in self.blocks.items() if mutant.block in blocks]
+    def order(self, block: str, kills: Counter[str]) -> list[str]:
+        """Return the tests that run a block, those first that will tell soonest."""
+        fit = [test for test, blocks in self.blocks.items() if block in blocks]
         return sorted(fit, key=lambda test: self.seconds[test] / (1 + 3 * kills[test]))
 
 
@@ -48,51 +50,44 @@ class Trial:
     """One mutant under test in a process of its own."""
 
     def __init__(self, bench: Bench, mutant: Mutant, items: list[pytest.Item], course: Course) -> None:
-        self.bench, self.mutant = bench, mutant
-        self._reports, sender = _context.Pipe(duplex=False)
-        self._process = _context.Process(target=_run, args=(bench, items, course, sender))
+        self.bench, self._mutant, self._items = bench, mutant, items
+        self._at = _context.Value("i", 0)
+        self._process = _context.Process(target=self._run, args=(course,))
         bench.put(mutant)
         self._process.start()
-        sender.close()
 
     @property
     def sentinel(self) -> int:
         """What becomes ready when the trial is over."""
         return self._process.sentinel
 
+    def _run(self, course: Course) -> None:
+        """Run tests until one fails, and end with a code that says how."""
+        self.bench.enter(self._items[0].config)
+        for at, item in enumerate(self._items):
+            self._at.value = at
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, LEAST_SECONDS + PATIENCE * course.seconds[item.nodeid])
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=self._items[at + 1] if at + 1 < len(self._items) else None)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if self.bench.failed:
+                os._exit(1)
+        os._exit(0)
+
     def verdict(self) -> Verdict:
         """Tell how it ended, and leave the bench as it was."""
         self._process.join()
-        test, word = "", ""
-        while not word and self._reports.poll():
-            try:
-                test, word = self._reports.recv()
-            except EOFError:
-                break
-        self._reports.close()
         code = self._process.exitcode
-        self.bench.tidy(self._process.pid, fresh=not word)
-        if not word and code == -signal.SIGALRM:
-            word = TIMED_OUT
-        if not word:
-            raise RuntimeError(f"the trial of {self.mutant.id} ended with {code} in {test}")
-        return Verdict(self.mutant, word, test)
+        test = self._items[self._at.value].nodeid
+        if code not in _ENDINGS:
+            raise RuntimeError(f"the trial of {self._mutant.id} ended with {code} in {test}")
+        word = _ENDINGS[code]
+        self.bench.tidy(self._process.pid, fresh=word == TIMED_OUT)
+        return Verdict(self._mutant, word, "" if word == SURVIVED else test)
 
-
-def _run(bench: Bench, items: list[pytest.Item], course: Course, sender: connection.Connection) -> None:
-    """Run tests until one fails; tell each before it begins, so that one that hangs is known."""
-    bench.enter(items[0].config)
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        sender.send((item.nodeid, ""))
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, LEAST_SECONDS + PATIENCE * course.seconds[item.nodeid])
-        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        if bench.failed:
-            sender.send((bench.failed[0], KILLED))
-            os._exit(0)
-    sender.send(("", SURVIVED))
-    os._exit(0)
+    def abandon(self) -> None:
+        """End it without a verdict."""
+        self.bench.tidy(self._process.pid, fresh=False)
 
 
 def watch(bench: Bench, items: list[pytest.Item]) -> Course:
@@ -122,34 +117,56 @@ def _watch(bench: Bench, items: list[pytest.Item], sender: connection.Connection
     os._exit(0)
 
 
-def try_all(
-    benches: list[Bench], mutants: Iterable[Mutant], items: dict[str, pytest.Item], course: Course, told: Callable[[Verdict], None]
-) -> list[Verdict]:
-    """Try every mutant, as many at once as there are benches; `told` hears each verdict."""
-    verdicts: list[Verdict] = []
-    kills: dict[str, Counter[str]] = {}
-    waiting, idle, trials = list(reversed(list(mutants))), list(benches), list[Trial]()
+class KillLoop:
+    """Tries mutants one after the other, as many at once as there are benches."""
 
-    def decided(verdict: Verdict) -> None:
-        verdicts.append(verdict)
+    def __init__(
+        self,
+        benches: list[Bench],
+        items: dict[str, pytest.Item],
+        course: Course,
+        *,
+        can_kill: Callable[[str, Mutant], bool],
+        told: Callable[[Verdict], None],
+    ) -> None:
+        self._idle, self._items, self._course = list(benches), items, course
+        self._can_kill, self._told = can_kill, told
+        self._kills: dict[str, Counter[str]] = {}
+        self._trials: list[Trial] = []
+        self._verdicts: list[Verdict] = []
+
+    def run(self, mutants: Iterable[Mutant]) -> list[Verdict]:
+        """Try every mutant; `told` hears each verdict."""
+        waiting = list(mutants)[::-1]
+        try:
+            while waiting or self._trials:
+                while waiting and self._idle:
+                    self._try(waiting.pop())
+                self._wait()
+        finally:
+            for trial in self._trials:
+                trial.abandon()
+        return self._verdicts
+
+    def _try(self, mutant: Mutant) -> None:
+        order = self._course.order(mutant.block, self._kills.setdefault(mutant.file, Counter()))
+        order = [test for test in order if self._can_kill(test, mutant)]
+        if not self._idle[-1].loads(mutant):
+            self._decide(Verdict(mutant, STILLBORN))
+        elif not order:
+            self._decide(Verdict(mutant, SURVIVED))
+        else:
+            self._trials.append(Trial(self._idle.pop(), mutant, [self._items[test] for test in order], self._course))
+
+    def _wait(self) -> None:
+        ready = set(connection.wait([trial.sentinel for trial in self._trials])) if self._trials else set()
+        for trial in [trial for trial in self._trials if trial.sentinel in ready]:
+            self._trials.remove(trial)
+            self._decide(trial.verdict())
+            self._idle.append(trial.bench)
+
+    def _decide(self, verdict: Verdict) -> None:
+        self._verdicts.append(verdict)
         if verdict.word == KILLED:
-            kills[verdict.mutant.file][verdict.test] += 1
-        told(verdict)
-
-    while waiting or trials:
-        while waiting and idle:
-            mutant = waiting.pop()
-            order = course.order(mutant, kills.setdefault(mutant.file, Counter()))
-            if not order:
-                decided(Verdict(mutant, SURVIVED))
-            elif not idle[-1].loads(mutant):
-                decided(Verdict(mutant, STILLBORN))
-            else:
-                trials.append(Trial(idle.pop(), mutant, [items[test] for test in order], course))
-        if trials:
-            ready = set(connection.wait([trial.sentinel for trial in trials]))
-            for trial in [trial for trial in trials if trial.sentinel in ready]:
-                trials.remove(trial)
-                idle.append(trial.bench)
-                decided(trial.verdict())
-    return verdicts
+            self._kills[verdict.mutant.file][verdict.test] += 1
+        self._told(verdict)

@@ -9,9 +9,10 @@ from pathlib import Path
 import tree_sitter_lua
 from tree_sitter import Language, Node, Parser
 
+# Each file has its own, so that a shared part can also be run by itself.
 _WATCH = (
-    "local __seen = {} local function __reached(block) if not __seen[block] then __seen[block] = true"
-    " redis.log(redis.LOG_WARNING, 'reached ' .. block) end end "
+    "local __reached = setmetatable({}, {__call = function(seen, block) if not seen[block] then seen[block] = true"
+    " redis.log(redis.LOG_WARNING, 'reached ' .. block) end end}) "
 )
 
 
@@ -75,12 +76,8 @@ class LuaSource:
         for node in sorted((node for node in self.nodes() if node.type == "block"), key=lambda node: node.start_byte, reverse=True):
             whole = whole[: node.start_byte] + f"__reached('{self.name}:{node.start_byte}') ".encode() + whole[node.start_byte :]
         first = next(child for child in self._root.children if child.type not in {"comment", "hash_bang_line"})
-        whole = whole[: first.start_byte] + f"__reached('{self.name}:0') ".encode() + whole[first.start_byte :]
-        text = whole.decode()
-        if "/" in self.name:
-            return text
-        shebang, rest = text.split("\n", 1)
-        return f"{shebang}\n{_WATCH}\n{rest}"
+        whole = whole[: first.start_byte] + f"{_WATCH}__reached('{self.name}:0') ".encode() + whole[first.start_byte :]
+        return whole.decode()
 
 
 def lua_sources(folder: Path) -> list[LuaSource]:

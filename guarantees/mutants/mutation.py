@@ -31,6 +31,8 @@ OPPOSITES = {"==": "~=", "~=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 # The boundary moved by one is the same as this constant moved by one.
 SAME_AS_BOUNDARY = {"<": 1, "<=": -1, ">": -1, ">=": 1}
 LEAST_LIMIT = 100
+# What is multiplied or divided by a number is turned from one unit into another.
+UNITS = {"*", "/", "%"}
 
 
 class Change(NamedTuple):
@@ -243,8 +245,8 @@ def _is_limit(parent: Node, value: int) -> bool:
             return True
         if _word(parent.named_children[0]) == "PEXPIRE":
             return False
-    named = _parent(_parent(parent)).type == "variable_declaration" or _operator(parent) == "*"
-    return value >= LEAST_LIMIT and not named
+    named = _parent(_parent(parent)).type == "variable_declaration"
+    return value >= LEAST_LIMIT and not named and _operator(parent) not in UNITS
 
 
 def _assigned(node: Node) -> bool:

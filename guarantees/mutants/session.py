@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import signal
 import sys
 import time
 
@@ -10,7 +12,7 @@ import hypothesis
 import pytest
 from bench import LUA, Bench
 from figures import Equivalents, last_survivors, summary, told, write_figures
-from kill_loop import KILLED, STILLBORN, SURVIVED, TIMED_OUT, Verdict, try_all, watch
+from kill_loop import KILLED, STILLBORN, SURVIVED, TIMED_OUT, KillLoop, Verdict, watch
 from lua_source import lua_sources
 from mutation import Mutant, mutants
 
@@ -22,6 +24,10 @@ TESTS = [
 WITHOUT = ["address", "async_client", "async_consume", "connect", "consume", "consume_stop", "course", "fitness", "translation"]
 # They start servers of their own, which a trial that hangs would leave behind.
 SLOW_FIXTURES = {"spare_server", "project"}
+# A run's own course is the business of these files; what it does to queues, the tests of the queue look at.
+RUN_FILES = re.compile(r"(lib/)?(run|runs|start|turn)(_\w+)?")
+COURSES = "tests/property/test_transitions.py"
+OTHER_SHAPES = {"chain", "parallel", "fan", "fan of arguments"}
 MARKS = {KILLED: ".", TIMED_OUT: "t", STILLBORN: "-"}
 
 
@@ -40,7 +46,7 @@ class MutantSession:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out what cannot be tried."""
-        items[:] = [item for item in items if not SLOW_FIXTURES & set(getattr(item, "fixturenames", []))]
+        items[:] = [item for item in items if not SLOW_FIXTURES & set(getattr(item, "fixturenames", [])) and not _is_of_other_shape(item)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -58,14 +64,15 @@ class MutantSession:
             course = watch(benches[0], session.items)
             _say(f"{len(course.blocks)} tests, {sum(course.seconds.values()):.0f} s; not fit: {', '.join(course.unfit) or 'none'}")
             items = {item.nodeid: item for item in session.items}
-            verdicts = try_all(benches, chosen, items, course, _Progress(len(chosen), equivalents))
+            loop = KillLoop(benches, items, course, can_kill=_can_kill, told=_Progress(len(chosen), equivalents))
+            verdicts = loop.run(chosen)
             with benches[0].server.client() as client:
                 found = client.info("server")
         finally:
             for bench in benches:
                 bench.close()
         self._tell(verdicts, everything, equivalents)
-        if len(chosen) == len(everything):
+        if len(chosen) == len(everything) and not options.tests:
             server = f"{options.server} {found.get('valkey_version') or found['redis_version']}"
             write_figures(verdicts, course, equivalents, seconds=time.monotonic() - began, server=server, jobs=len(benches))
         return True
@@ -86,6 +93,14 @@ class MutantSession:
         for name, count in summary(verdicts, equivalents).items():
             _say(f"{name}: {count}")
         self.status = 1 if unexplained or stale else 0
+
+
+def _is_of_other_shape(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "callspec" in vars(item) and item.callspec.params.get("shape") in OTHER_SHAPES
+
+
+def _can_kill(test: str, mutant: Mutant) -> bool:
+    return not test.startswith(COURSES) or bool(RUN_FILES.fullmatch(mutant.file))
 
 
 class _Progress:
@@ -113,6 +128,7 @@ def _say(text: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Try the mutants that the options name; return 0 when none survives but those said to be equivalent."""
     session = MutantSession(options)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left behind
     words = [
         "-W",
         "ignore::pytest.PytestAssertRewriteWarning",
@@ -126,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
         "-s",
         "--server",
         options.server,
-        *TESTS,
+        *(options.tests or TESTS),
     ]
     words += [f"--ignore=tests/unit/queue/test_{name}.py" for name in WITHOUT]
     pytest.main(words, plugins=[session])

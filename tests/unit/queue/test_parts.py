@@ -1,0 +1,99 @@
+"""The shared parts of the Lua scripts, each called by itself: what they do at their edges, also where no script leads today."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import redis
+from queue_seed import Seed
+
+from omniq_flow.queue.scripts import script
+
+
+def call(client: redis.Redis, part: str, expression: str, *arguments: Any) -> Any:
+    """Return what an expression gives where a part of the Lua is at hand; the arguments are ARGV."""
+    return client.eval(f"{script(f'lib/{part}').text}\nreturn {expression}", 0, *arguments)
+
+
+def do(client: redis.Redis, part: str, statements: str) -> Any:
+    """Run statements of Lua where a part is at hand, on the queue `q`."""
+    return client.eval(f"{script(f'lib/{part}').text}\nlocal Q, tally = '{{q}}', {{}}\n{statements}", 0)
+
+
+@pytest.mark.parametrize("given, told", [("1", 1), ("1759000000000", 1_759_000_000_000), ("1500.7", 1500)])
+def test_a_clock_that_the_caller_sends_is_taken(redis_client: redis.Redis, given: str, told: int) -> None:
+    assert call(redis_client, "clock", "clock(ARGV[1])", given) == told
+
+
+@pytest.mark.parametrize("expression", ["clock(nil)", "clock('')", "clock('0')", "clock('-5')", "clock('noon')"])
+def test_without_one_the_servers_time_counts(redis_client: redis.Redis, expression: str) -> None:
+    before = time.time_ns() // 1_000_000
+    told = call(redis_client, "clock", expression)
+    assert before <= told <= time.time_ns() // 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text, limit, kept",
+    [
+        (b"abc", 3, b"abc"),
+        (b"abcd", 3, b"abc"),
+        (b"abc\x7f", 3, b"abc"),
+        ("ab\u00c0".encode(), 3, b"ab"),
+        ("ab\u00bf".encode(), 3, b"ab"),
+        ("abc\u00c0".encode(), 3, b"abc"),
+        (b"abc\xc0\x80", 3, b"abc"),
+        (b"a\x80\x80\x80", 3, b""),
+        (b"\x80\x80\x80\x80", 3, b""),
+        (b"a\x80\x80\x80", 1, b""),
+    ],
+)
+def test_a_text_is_cut_before_the_character_that_does_not_fit(redis_client: redis.Redis, text: bytes, limit: int, kept: bytes) -> None:
+    assert call(redis_client, "cut", "cut(ARGV[1], tonumber(ARGV[2]))", text, limit) == kept
+
+
+@pytest.mark.parametrize(
+    "remaining, counted, word",
+    [
+        ("nil", "false", [b"NONE"]),
+        ("nil", "true", [b"NONE"]),
+        ("2", "true", [b"AGAIN", 2]),
+        ("2", "false", [b"COUNTED", 1]),
+        ("1", "false", [b"LAST", 0]),
+        ("0", "false", [b"LAST", 0]),
+    ],
+)
+def test_a_counter_is_settled_by_its_last_child(redis_client: redis.Redis, remaining: str, counted: str, word: list[Any]) -> None:
+    assert call(redis_client, "counter_settle", f"{{counter_settle({remaining}, {counted})}}") == word
+
+
+MINE, OTHERS = "{owner = 'me', expected = '2'}", "{owner = 'you', expected = '2'}"
+
+
+@pytest.mark.parametrize(
+    "open_one, settled, word",
+    [
+        ("nil", "nil", b"OPEN"),
+        ("nil", OTHERS, b"OPEN"),
+        (OTHERS, "nil", b"TAKEN"),
+        (MINE, "nil", b"SAME"),
+        ("nil", MINE, b"SAME"),
+        (OTHERS, MINE, b"SAME"),
+        (MINE, OTHERS, b"SAME"),
+        ("{owner = 'me', expected = '3'}", "nil", b"TAKEN"),
+        ("nil", "{owner = 'me', expected = '3'}", b"TAKEN"),
+    ],
+)
+def test_a_counter_is_opened_once(redis_client: redis.Redis, open_one: str, settled: str, word: bytes) -> None:
+    assert call(redis_client, "counter_open", f"counter_open('me', '2', {open_one}, {settled})") == word
+
+
+@pytest.mark.parametrize("part", ["delay_job", "fail_job"])
+def test_marks_for_the_stats_add_up(redis_client: redis.Redis, seed: Seed, part: str) -> None:
+    """A lease that ran out is no finish, but does not take away the mark of one."""
+    seed.job("a", "active")
+    due = "9, " if part == "delay_job" else ""
+    lease = "{id = 'a', attempt = 1, max_attempts = 3}"
+    assert do(redis_client, part, f"{part}(Q, {lease}, 5, {due}nil, tally) return tostring(tally.finish)") == b"false"
+    assert do(redis_client, part, f"tally.finish = true {part}(Q, {lease}, 5, {due}nil, tally) return tostring(tally.finish)") == b"true"
