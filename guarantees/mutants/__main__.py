@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Fewer examples than the suite's own run takes: a mutant that needs hundreds of them to be noticed wants a test of its own.
-FEW = {"OMNIQ_MODEL_EXAMPLES": "40", "OMNIQ_TEST_SCHEDULES": "20"}
+FEW = {"OMNIQ_MODEL_EXAMPLES": "15", "OMNIQ_TEST_SCHEDULES": "20"}
 
 
 def _options() -> argparse.Namespace:

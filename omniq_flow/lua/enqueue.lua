@@ -23,7 +23,7 @@ end
 local tally = {}
 local word = enqueue_job(Q, {
   id = id, payload = ARGV[2], max_attempts = ARGV[3], timeout_ms = ARGV[4], backoff_ms = ARGV[5], due_ms = tonumber(ARGV[7]),
-  gid = ARGV[8] ~= '' and ARGV[8] or nil, group_limit = tonumber(ARGV[9]),
+  gid = ARGV[8] ~= '' and ARGV[8], group_limit = tonumber(ARGV[9]),
 }, now, tally)
 flush_stats(Q, tally, now)
 return {word, id}

@@ -29,7 +29,7 @@ local due = redis.call('ZRANGEBYSCORE', Q .. ':delayed', '-inf', digits(now), 'L
 for _, id in ipairs(due) do
   local key = Q .. ':job:' .. id
   local job = redis.call('HMGET', key, 'state', 'gid')
-  local gid = job[2] and job[2] ~= '' and job[2] or nil
+  local gid = job[2] ~= '' and job[2]
   redis.call('ZREM', Q .. ':delayed', id)
   redis.call('ZREM', Q .. ':idx:delayed', id)
   tally.delayed = true

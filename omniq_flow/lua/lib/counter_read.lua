@@ -7,10 +7,10 @@ local function counter_read(C)
   local count = tonumber(redis.call('GET', C .. ':count'))
   local mine = redis.call('HMGET', C .. ':owner', 'owner', 'expected')
   local past = redis.call('HMGET', C .. ':settled', 'owner', 'expected', 'last')
-  local owned = {count = count, owner = mine[1] or nil, expected = mine[2] or nil}
-  local settled = past[1] and {owner = past[1], expected = past[2], last = past[3]} or nil
+  local owned = {count = count, owner = mine[1], expected = mine[2]}
+  local settled = past[1] and {owner = past[1], expected = past[2], last = past[3]}
   if count then
     return owned, settled
   end
-  return nil, settled or mine[1] and owned or nil
+  return nil, settled or mine[1] and owned
 end

@@ -4,9 +4,5 @@
 local function group_room(Q, gid)
   local g = Q .. ':g:' .. gid
   local places = redis.call('MGET', g .. ':inflight', g .. ':limit')
-  local limit = tonumber(places[2]) or 1
-  if limit < 1 then
-    limit = 1
-  end
-  return tonumber(places[1]) or 0, limit
+  return tonumber(places[1]) or 0, math.max(1, tonumber(places[2]) or 1)
 end

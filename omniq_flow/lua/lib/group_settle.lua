@@ -33,10 +33,9 @@ local function group_settle(Q, gid, now, tally, taken)
   if taken <= 0 and redis.call('ZSCORE', ready, gid) then
     return
   end
-  local top = redis.call('ZRANGE', ready, 0, 0, 'REV', 'WITHSCORES')[2]
+  local top = tonumber(redis.call('ZRANGE', ready, 0, 0, 'REV', 'WITHSCORES')[2])
   local score = now
   if top then
-    top = tonumber(top)
     score = math.max(now, top + math.max(1 / 1024, top * 2 ^ -52))
   end
   redis.call('ZADD', ready, string.format('%.17g', score), gid)

@@ -11,7 +11,7 @@ local function held_leases(Q, claimed)
     if job[1] == 'active' and job[2] == claim[2] then
       reply[#reply + 1] = lease_words({
         id = claim[1], token = claim[2], payload = job[3] or '', lock_until_ms = tonumber(job[4]) or 0, attempt = tonumber(job[5]) or 0,
-        max_attempts = tonumber(job[6]) or 1, gid = job[7] or nil, timeout_ms = tonumber(job[8]) or 0,
+        max_attempts = tonumber(job[6]) or 1, gid = job[7], timeout_ms = tonumber(job[8]) or 0,
       })
     end
   end

@@ -27,7 +27,7 @@ local function lease_check(Q, id, token, repeats)
     return {'ERR', 'TOKEN_MISMATCH'}
   end
   return nil, {
-    id = id, token = token, gid = job[4] ~= '' and job[4] or nil, attempt = tonumber(job[5]) or 0, max_attempts = tonumber(job[6]) or 1,
+    id = id, token = token, gid = job[4] ~= '' and job[4], attempt = tonumber(job[5]) or 0, max_attempts = tonumber(job[6]) or 1,
     timeout_ms = tonumber(job[7]) or 0, backoff_ms = tonumber(job[8]) or 0,
   }
 end

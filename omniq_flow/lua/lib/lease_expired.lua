@@ -7,7 +7,7 @@ local function lease_expired(Q, id)
     return nil
   end
   return {
-    id = id, gid = job[2] and job[2] ~= '' and job[2] or nil, attempt = tonumber(job[3]) or 0, max_attempts = tonumber(job[4]) or 1,
+    id = id, gid = job[2] ~= '' and job[2], attempt = tonumber(job[3]) or 0, max_attempts = tonumber(job[4]) or 1,
     backoff_ms = tonumber(job[5]) or 0,
   }
 end

@@ -36,6 +36,6 @@ local function lease_job(Q, id, gid, now, lease_ms, token, tally)
   tally.active, tally.reserve, tally.wake = true, true, true
   return {
     id = id, payload = job[3] or '', token = mine, lock_until_ms = lock, attempt = attempt, max_attempts = tonumber(job[5]) or 1,
-    timeout_ms = timeout_ms, backoff_ms = tonumber(job[7]) or 0, gid = gid, plan = job[9] or nil,
+    timeout_ms = timeout_ms, backoff_ms = tonumber(job[7]) or 0, gid = gid, plan = job[9],
   }
 end

@@ -9,7 +9,7 @@ local function remove_one(Q, id, lane, now, tally)
     return 'BAD_JOB_ID'
   end
   local job = redis.call('HMGET', Q .. ':job:' .. id, 'state', 'gid')
-  local state, gid = job[1], job[2] and job[2] ~= '' and job[2] or nil
+  local state, gid = job[1], job[2] ~= '' and job[2]
   if not state then
     return 'NO_JOB'
   end

@@ -15,7 +15,7 @@ local function retry_job(Q, id, now, tally)
   if job[1] ~= 'failed' then
     return 'NOT_FAILED'
   end
-  local gid = job[2] and job[2] ~= '' and job[2] or nil
+  local gid = job[2] ~= '' and job[2]
   redis.call('LREM', Q .. ':failed', 0, id)
   redis.call('ZREM', Q .. ':idx:failed', id)
   redis.call('HSET', key, 'state', 'wait', 'attempt', '0', 'due_ms', '', 'failed_ms', '', 'updated_ms', digits(now))

@@ -14,7 +14,7 @@
 local function run_lane(Q, id, now, tally)
   local LOOKED = 10000
   local job = redis.call('HMGET', Q .. ':job:' .. id, 'state', 'gid', 'due_ms', 'lock_until_ms')
-  local state, gid = job[1], job[2] and job[2] ~= '' and job[2] or nil
+  local state, gid = job[1], job[2] ~= '' and job[2]
   if state == 'active' then
     if redis.call('ZSCORE', Q .. ':active', id) then return false end
     redis.call('ZADD', Q .. ':active', digits(tonumber(job[4]) or now), id)

@@ -60,6 +60,22 @@ def test_the_last_hundred_are_kept(effect: Any, seed: Seed) -> None:
 
 
 @pytest.mark.keeps_keys("{q}:job:*")  # the damage is the point
+def test_at_most_a_thousand_are_trimmed_in_one_call(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    redis_client.lpush("{q}:completed", *[f"old{number}" for number in range(1200)])
+    seed.job("a", "active", token="t")
+    _, changed = effect(ack_success("q", "a", "t", now_ms=2000))
+    assert changed["{q}:completed"] == ["a", *[f"old{number}" for number in range(1199, 999, -1)]]
+
+
+def test_a_job_that_names_an_empty_group_is_in_none(effect: Any, seed: Seed) -> None:
+    """As foreign clients write it."""
+    seed.job("a", "active", token="t")
+    seed.client.hset("{q}:job:a", "gid", "")
+    _, changed = effect(ack_success("q", "a", "t", now_ms=2000))
+    assert "groups_ready" not in changed["{q}:stats"]
+
+
+@pytest.mark.keeps_keys("{q}:job:*")  # the damage is the point
 def test_trimming_spares_a_job_that_lives_again(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
     for number in range(100):
         seed.job(f"old{number}", "completed")

@@ -37,6 +37,13 @@ def test_a_job_waits_at_the_end_of_the_line_and_wakes_a_sleeper(effect: Any, see
     }
 
 
+def test_the_stats_count_no_fewer_than_none_in_groups(effect: Any, redis_client: redis.Redis) -> None:
+    """The line holds ids that the index of waiting jobs has lost."""
+    redis_client.rpush("{q}:wait", "x", "y")
+    _, changed = effect(job())
+    assert (changed["{q}:stats"]["waiting"], changed["{q}:stats"]["group_waiting"], changed["{q}:stats"]["waiting_total"]) == ("3", "0", "1")
+
+
 def test_a_due_time_ahead_delays_the_job(effect: Any) -> None:
     _, changed = effect(job(due_ms=1001))
     assert changed == {

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 from queue_seed import Seed
 
 from omniq_flow.queue import OmniqClient, ReserveJob
+from omniq_flow.queue.calls import Call
+from omniq_flow.queue.operations import enqueue
 
 
 def take(omniq: OmniqClient, now_ms: int = 2000) -> ReserveJob | None:
@@ -90,3 +94,43 @@ def test_gids_that_look_like_keys_do_not_meet(omniq: OmniqClient) -> None:
     for gid in ("g", "g:wait", "g:inflight", "company:acme", "a b", "ü"):
         omniq.publish(queue="q", payload={}, job_id=f"job of {gid}", gid=gid)
     assert order(omniq, 9) == [f"job of {gid}" for gid in ("g", "g:wait", "g:inflight", "company:acme", "a b", "ü")]
+
+
+def join(job_id: str = "new", gid: str = "g") -> Any:
+    return enqueue("q", job_id, b"{}", call=Call("me", 1), gid=gid, now_ms_override=2000)
+
+
+def test_a_group_that_stands_in_line_keeps_its_place_when_a_job_joins(effect: Any, seed: Seed) -> None:
+    seed.job("a", "wait", gid="g")
+    seed.group("g", score=1000)
+    seed.group("other", score=1500)
+    _, changed = effect(join())
+    assert changed["{q}:g:g:wait"] == ["a", "new"]
+    assert "{q}:groups:ready" not in changed
+
+
+def test_a_group_with_room_is_not_counted(effect: Any, seed: Seed) -> None:
+    """It states two leases and there are none; only one that looks full is worth a look at all leases."""
+    seed.job("a", "wait", gid="g")
+    seed.group("g", inflight=2, limit=5, score=1000)
+    _, changed = effect(join())
+    assert "{q}:g:g:inflight" not in changed
+
+
+def test_leases_that_do_not_change_are_not_written(commands: Any, seed: Seed) -> None:
+    seed.job("leased", "active", gid="g")
+    seed.group("g", inflight=1, limit=2)
+    assert commands(join())["set"] == 1, "Q:has_groups alone"
+    assert commands(join("another", "empty"))["del"] == 0
+
+
+def test_what_was_counted_once_is_kept_up_in_the_same_script(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    """Two of g's three places were lost; the reserve that counts them must count the places that it takes itself, too."""
+    seed.job("held", "active", gid="g")
+    for number in range(4):
+        seed.job(f"g{number}", "wait", gid="g")
+    seed.group("g", inflight=2, limit=3, score=1)
+    redis_client.hset("{q}:lost", mapping={"since": 1, "cursor": 0})
+    redis_client.expire("{q}:lost", 60)
+    assert order(omniq, 9) == ["g0", "g1"]
+    assert redis_client.get("{q}:g:g:inflight") == b"3"

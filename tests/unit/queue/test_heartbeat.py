@@ -24,6 +24,7 @@ def test_the_callers_own_lease_time_goes_first(effect: Any, seed: Seed) -> None:
     result, changed = effect(heartbeat("q", "a", "t", lease_ms=500, now_ms=2000))
     assert result == 2500
     assert changed["{q}:active"] == {"a": 2500}
+    assert effect(heartbeat("q", "a", "t", lease_ms=1, now_ms=2000))[0] == 2001
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from keyspace import keyspace
 from queue_seed import Seed
 
 from omniq_flow.queue.scripts import script
@@ -97,3 +98,39 @@ def test_marks_for_the_stats_add_up(redis_client: redis.Redis, seed: Seed, part:
     lease = "{id = 'a', attempt = 1, max_attempts = 3}"
     assert do(redis_client, part, f"{part}(Q, {lease}, 5, {due}nil, tally) return tostring(tally.finish)") == b"false"
     assert do(redis_client, part, f"tally.finish = true {part}(Q, {lease}, 5, {due}nil, tally) return tostring(tally.finish)") == b"true"
+
+
+def test_a_lease_is_checked_by_its_token(redis_client: redis.Redis, seed: Seed) -> None:
+    seed.job("a", "active", token="")
+    for token in ("nil", "''"):
+        assert call(redis_client, "lease_check", f"lease_check('{{q}}', 'a', {token}, {{}})") == [b"ERR", b"TOKEN_REQUIRED"]
+    seed.job("b", "wait", spent="t RETRY 5000")
+    for repeats in ("nil", "{RETRY = true}"):
+        assert call(redis_client, "lease_check", f"lease_check('{{q}}', 'b', 't', {repeats})") == [b"RETRY", b"5000"]
+    assert call(redis_client, "lease_check", "lease_check('{q}', 'b', 't', {OK = true})") == [b"ERR", b"NOT_ACTIVE"]
+
+
+def test_a_lease_of_which_little_is_left_has_what_the_parts_need(redis_client: redis.Redis, seed: Seed) -> None:
+    seed.job("a", "active", token="t")
+    redis_client.hdel("{q}:job:a", "attempt", "max_attempts", "timeout_ms", "backoff_ms")
+    told = "local _, lease = {} return cjson.encode({{lease.attempt, lease.max_attempts, lease.timeout_ms, lease.backoff_ms}})"
+    assert do(redis_client, "lease_check", told.format("lease_check(Q, 'a', 't', {})")) == b"[0,1,0,0]"
+    told = "local lease = {} return cjson.encode({{lease.attempt, lease.max_attempts, lease.backoff_ms}})"
+    assert do(redis_client, "lease_expired", told.format("lease_expired(Q, 'a')")) == b"[0,1,0]"
+
+
+def test_a_group_of_a_job_needs_no_limit(redis_client: redis.Redis) -> None:
+    job = "{id = 'a', payload = '{}', max_attempts = 1, timeout_ms = 1, backoff_ms = 0, gid = 'g'}"
+    assert do(redis_client, "enqueue_job", f"return enqueue_job(Q, {job}, 5, tally)") == b"OK"
+    assert keyspace(redis_client)["{q}:g:g:wait"] == ["a"]
+    assert "{q}:g:g:limit" not in keyspace(redis_client)
+
+
+def test_a_job_that_goes_to_the_front_overtakes_nobody_in_its_group(redis_client: redis.Redis, seed: Seed) -> None:
+    for gid in ("g", ""):
+        seed.job(f"before{gid}", "wait", gid=gid)
+        group = f"'{gid}'" if gid else "nil"
+        job = f"{{id = 'a{gid}', payload = '', max_attempts = 1, timeout_ms = 1, backoff_ms = 0, gid = {group}, front = true}}"
+        do(redis_client, "enqueue_job", f"return enqueue_job(Q, {job}, 5, tally)")
+    assert keyspace(redis_client)["{q}:g:g:wait"] == ["beforeg", "ag"]
+    assert keyspace(redis_client)["{q}:wait"] == ["a", "before"]

@@ -10,6 +10,7 @@ from queue_seed import Seed
 from omniq_flow.queue import OmniqClient, ReserveJob, ReservePaused
 from omniq_flow.queue.calls import Call
 from omniq_flow.queue.operations import reserve, reserve_many
+from omniq_flow.queue.scripts import script
 
 RESERVED = {"last_activity_ms": "2000", "last_reserve_ms": "2000"}
 LEASED_A = ReserveJob("a", "{}", 32_000, 1, 3, "", "me.1:1", 30_000)
@@ -108,6 +109,22 @@ def test_many_jobs_are_leased_in_one_call_with_a_lease_of_the_callers(effect: An
     assert changed["{q}:lease:seq"] == "2"
 
 
+def test_a_lease_may_be_as_short_as_can_be(effect: Any, seed: Seed) -> None:
+    seed.job("a", "wait")
+    result, _ = effect(take_many(1, lease_ms=1))
+    assert result[0].lock_until_ms == 2001
+
+
+def test_a_call_leases_a_thousand_jobs_at_most(omniq: OmniqClient, redis_client: redis.Redis) -> None:
+    with redis_client.pipeline(transaction=False) as pipeline:
+        for number in range(1002):
+            Seed(pipeline).job(f"j{number}", "wait")
+        pipeline.execute()
+    raw = redis_client.eval(script("reserve").text, 1, "{q}:meta", 2000, 5000, 0, "me", 1)
+    assert len(raw) == 1 + 1000  # type: ignore[arg-type]
+    assert redis_client.llen("{q}:wait") == 2
+
+
 def test_sent_again_it_returns_the_same_leases(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
     for name in "abc":
         seed.job(name, "wait", gid="g" if name == "b" else "")
@@ -134,6 +151,37 @@ def test_sent_again_it_tells_the_lease_as_it_is_now(omniq: OmniqClient, seed: Se
     lease = omniq.run(take())
     omniq.heartbeat(queue="q", job_id="a", lease_token=lease.lease_token, now_ms_override=9000)
     assert omniq.run(take()).lock_until_ms == 39_000
+
+
+def test_sent_again_by_one_whose_only_lease_is_gone_it_is_empty(omniq: OmniqClient, seed: Seed) -> None:
+    seed.job("a", "wait")
+    lease = omniq.run(take())
+    omniq.ack_success(queue="q", job_id="a", lease_token=lease.lease_token)
+    assert omniq.run(take()) is None
+
+
+def test_sent_again_it_leaves_out_a_lease_whose_token_a_foreign_client_left_behind(
+    omniq: OmniqClient, seed: Seed, redis_client: redis.Redis
+) -> None:
+    seed.job("a", "wait")
+    omniq.run(take())
+    redis_client.hset("{q}:job:a", "state", "failed")
+    assert omniq.run(take()) is None
+
+
+def test_sent_again_it_makes_do_with_what_is_left_of_a_job(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("a", "wait")
+    lease = omniq.run(take())
+    redis_client.hdel("{q}:job:a", "payload", "lock_until_ms", "attempt", "max_attempts", "timeout_ms")
+    assert omniq.run(take()) == ReserveJob("a", "", 0, 0, 1, "", lease.lease_token, 0)
+
+
+def test_a_job_of_which_little_is_left_is_leased_with_what_there_is(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("a", "wait")
+    redis_client.hdel("{q}:job:a", "payload", "attempt", "max_attempts", "timeout_ms", "backoff_ms")
+    result, changed = effect(take())
+    assert result == ReserveJob("a", "", 2000, 1, 1, "", "me.1:1", 0)
+    assert changed["{q}:active"] == {"a": 2000}
 
 
 def test_an_older_call_claims_nothing(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
@@ -213,6 +261,19 @@ def test_a_call_passes_over_a_thousand_ghosts_and_asks_to_be_woken_for_the_rest(
     assert len(changed["{q}:wait"]) == 501
     result, _ = effect(take())
     assert result.job_id == "a"
+
+
+@pytest.mark.parametrize("gid", ["", "g"])
+def test_a_call_passes_over_exactly_a_thousand_ghosts(omniq: OmniqClient, redis_client: redis.Redis, seed: Seed, gid: str) -> None:
+    lane = "{q}:g:g:wait" if gid else "{q}:wait"
+    for ghosts, leased in ((999, True), (1000, False)):
+        redis_client.flushall()
+        redis_client.rpush(lane, *[f"ghost{number}" for number in range(ghosts)])
+        seed.job("a", "wait", gid=gid)
+        if gid:
+            seed.group("g", score=1)
+        assert (omniq.run(take()) is not None) is leased
+        assert redis_client.exists("{q}:wake") == (not leased)
 
 
 def test_leases_never_share_a_token(omniq: OmniqClient, seed: Seed) -> None:
