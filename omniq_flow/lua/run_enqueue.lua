@@ -17,10 +17,15 @@
 local Q = anchor(KEYS[1])
 local now, jobs, front, look = clock(ARGV[1]), cmsgpack.unpack(ARGV[7]), ARGV[6] == '1', ARGV[8] == '1'
 local head = {id = ARGV[2], flow = ARGV[3], plan = ARGV[4]}
-local first, last, step, added, tally = 1, #jobs, 1, 0, {}
-if front then first, last, step = #jobs, 1, -1 end
-for k = first, last, step do
-  local job = jobs[k]
+local added, tally, ordered = 0, {}, {}
+-- Ahead of the line the last goes first, so that all stand in order; in a group nobody goes ahead.
+for k = #jobs, 1, -1 do
+  if front and jobs[k].gid == '' then ordered[#ordered + 1] = jobs[k] end
+end
+for _, job in ipairs(jobs) do
+  if not front or job.gid ~= '' then ordered[#ordered + 1] = job end
+end
+for _, job in ipairs(ordered) do
   if job.gid == '' then job.gid = nil end
   local word = run_job(head, Q, job, tonumber(ARGV[5]), now, front, tally)
   if word == 'OK' or (look and run_lane(Q, run_job_id(head, job), now, tally)) then added = added + 1 end
