@@ -41,7 +41,7 @@ def test_the_stats_count_no_fewer_than_none_in_groups(effect: Any, redis_client:
     """The line holds ids that the index of waiting jobs has lost."""
     redis_client.rpush("{q}:wait", "x", "y")
     _, changed = effect(job())
-    assert (changed["{q}:stats"]["waiting"], changed["{q}:stats"]["group_waiting"], changed["{q}:stats"]["waiting_total"]) == ("3", "0", "1")
+    assert changed["{q}:stats"] == ENQUEUED | {"waiting": "3", "group_waiting": "0", "waiting_total": "1", "groups_ready": "0"}
 
 
 def test_a_due_time_ahead_delays_the_job(effect: Any) -> None:
