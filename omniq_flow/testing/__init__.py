@@ -1,1 +1,1 @@
-"""What tests of flows need: real servers, ready to be killed, stopped and moved about."""
+"""What tests of flows need, ours and users'."""

@@ -1,0 +1,213 @@
+"""Who acts in a world: workers, janitors, and processes that start, cancel or retry a run. They run the product's own code."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import copy_context
+from typing import Any, Protocol, Self
+
+import redis
+import redis.asyncio as aio
+
+from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
+from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.runtime.operations import Ending, NewRun, view
+from omniq_flow.runtime.run import Run
+from omniq_flow.runtime.shapes import Shapes
+from omniq_flow.runtime.starting import StoredPlans, start_run
+from omniq_flow.runtime.talk import ahold
+from omniq_flow.testing.loop import WorldLoop
+from omniq_flow.testing.store import Command
+from omniq_flow.testing.surroundings import Surroundings, here
+from omniq_flow.worker.attempt import Claimed, Finished
+from omniq_flow.worker.child import answer
+from omniq_flow.worker.executor import Executor
+from omniq_flow.worker.janitor import Janitor
+from omniq_flow.worker.processes import Processes, Question, RemoteError
+from omniq_flow.worker.quarantine import Quarantine
+from omniq_flow.worker.served import Served
+from omniq_flow.worker.slots import SlotTurns
+from omniq_flow.worker.turns import OneServerTurns, Turns
+
+JANITOR_S = 10.0
+
+
+class Scene(Protocol):
+    """What actors find in their world."""
+
+    loop: WorldLoop
+    served: Served
+    shapes: Shapes
+    run: NewRun
+    queues: Sequence[str]
+    one_server: bool
+    lease_ms: int
+    concurrency: int
+
+    async def call(self, actor: Actor, words: Command, options: Mapping[str, Any]) -> Any:
+        """Wait until the world sends a command, and return the reply."""
+
+    async def step(self, actor: Actor, claimed: Claimed, code: NodeCode) -> None:
+        """Wait until the world lets a step run."""
+
+    def handle(self) -> Run[Any]:
+        """Return a handle of the run."""
+        ...
+
+
+class Actor:
+    """One process: its tasks, its machine, and what it has heard so far.
+
+    ``heard`` is a digest of everything that reached it: equal digests under equal names are equal actors.
+    """
+
+    def __init__(self, scene: Scene, role: str, number: int) -> None:
+        self.scene, self.role, self.number = scene, role, number
+        self.name = f"{role} {number}"
+        self.machine = Surroundings(self.name)
+        self.heard = 0
+        self.stopped = False
+        self.dead = False
+        self.client = AsyncOmniqClient(redis=Stepped(self))
+        self.client._fit = True  # noqa: SLF001  # the world chose the server; its checks are no part of the course
+
+    def begin(self, doing: Callable[[Actor], Coroutine[Any, Any, None]]) -> None:
+        """Let it do something, as a task that sees its machine."""
+        context = copy_context()
+        context.run(here.set, self.machine)
+        self.task = self.scene.loop.create_task(doing(self), context=context)
+
+    def hear(self, what: object) -> None:
+        """Note what reached it."""
+        self.heard = hash((self.heard, what))
+
+    @property
+    def identity(self) -> int:
+        """A number that tells this actor, as it is now, from what it was and from others."""
+        return hash((self.name, self.heard, self.stopped, self.machine.skew_ms, self.machine.back_ms, self.machine.looks))
+
+
+class Stepped(aio.Redis):
+    """A client whose commands go through the world instead of a socket."""
+
+    def __init__(self, actor: Actor) -> None:
+        super().__init__()
+        self.actor = actor
+
+    async def execute_command(self, *words: Any, **options: Any) -> Any:
+        """Let a command wait until the world sends it."""
+        return await self.actor.scene.call(self.actor, words, options)
+
+    def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Any:  # noqa: ARG002, FBT002  # as redis-py has it
+        """Return a pipeline whose commands are points each: the server may do other things between any two."""
+        return _Pipeline(self)
+
+
+class _Pipeline:
+    def __init__(self, client: Stepped) -> None:
+        self._client = client
+        self._words: list[tuple[Any, ...]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def execute_command(self, *words: Any) -> None:
+        self._words.append(words)
+
+    async def execute(self, *, raise_on_error: bool) -> list[Any]:
+        answers: list[Any] = []
+        for words in self._words:
+            try:
+                answers.append(await self._client.execute_command(*words))
+            except redis.ResponseError as error:
+                if raise_on_error:
+                    raise
+                answers.append(error)
+        return answers
+
+
+class SteppedExecutor(Executor):
+    """An executor whose steps are points as well, and run on the world's thread: also those of threads and processes."""
+
+    def __init__(self, actor: Actor, done: Callable[[Claimed, Ending], None]) -> None:
+        super().__init__(actor.client, actor.scene.served, Processes(()), done=done, freed=lambda: None)
+        self._actor = actor
+        self._random = random.Random(actor.name)  # noqa: S311  # jitter, the same at each replay
+
+    async def _call(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, values: Mapping[str, Any]) -> Any:
+        await self._actor.scene.step(self._actor, claimed, code)
+        if code.options.executor == "process":
+            encoded = {name: code.args[name].encode(value, name, None) for name, value in values.items()}
+            flows = {flow.name: flow for flow in self._served.flows}
+            answered = answer(flows, Question(compiled.name, claimed.plan, claimed.attempt.node, encoded))
+            if answered.result is None:
+                raise RemoteError(answered)
+            return answered.result
+        if code.step.is_async:
+            return await self._awaited(code, values, code.options.timeout)
+        return code.step.invoke(values)
+
+
+async def start(actor: Actor) -> None:
+    """Be the process that starts the run."""
+    scene = actor.scene
+    await ahold(actor.client, start_run(scene.run, scene.shapes, StoredPlans(), one_server=scene.one_server))
+
+
+async def work(actor: Actor) -> None:
+    """Be a worker until a turn finds nothing to do."""
+    scene = actor.scene
+    quarantine = Quarantine(actor.client, scene.served)
+    slots = SlotTurns(actor.client, scene.served, scene.lease_ms, quarantine)
+    turns: Turns = OneServerTurns(actor.client, scene.served, scene.lease_ms, quarantine, slots) if scene.one_server else slots
+    finished: list[Finished] = []
+    stirred = asyncio.Event()
+
+    def done(claimed: Claimed, ending: Ending) -> None:
+        finished.append(Finished(claimed, ending))
+        stirred.set()
+
+    executor = SteppedExecutor(actor, done)
+    hungry = True
+    while True:
+        room = max(0, scene.concurrency - executor.busy)
+        if not finished and not (room and hungry):
+            if not executor.running:
+                return
+            stirred.clear()
+            await stirred.wait()
+            continue
+        batch = finished.copy()
+        turned = await turns.take(batch, scene.queues, room)
+        finished[: len(batch)] = [*turned.owed, *turned.troubled]
+        for claimed in turned.jobs:
+            executor.begin(claimed)
+        hungry = len(turned.jobs) >= room > 0 or (room == 0 and bool(batch))
+
+
+async def keep_house(actor: Actor) -> None:
+    """Be a janitor that goes once through all live runs."""
+    scene = actor.scene
+    janitor = Janitor(actor.client, scene.served, Quarantine(actor.client, scene.served), JANITOR_S, actor.name)
+    await janitor.round()
+
+
+async def cancel_and_retry(actor: Actor) -> None:
+    """Be somebody who cancels the run and then thinks better of it."""
+    scene, client = actor.scene, actor.client
+    if (await client.run(view(scene.run.id))).meta:
+        await ahold(client, scene.handle()._cancel())  # noqa: SLF001  # the talk of acancel, over this actor's client
+        await ahold(client, scene.handle()._retry())  # noqa: SLF001  # the talk of aretry
+
+
+DOING: Mapping[str, Callable[[Actor], Coroutine[Any, Any, None]]] = {
+    "worker": work,
+    "janitor": keep_house,
+    "starter": start,
+    "canceller": cancel_and_retry,
+}

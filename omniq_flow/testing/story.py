@@ -1,0 +1,93 @@
+"""A course as people read it: who did what, what went wrong, and what was there then."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from omniq_flow.compiler.plan import MapNode, ParamNode, Plan
+from omniq_flow.doctor.queue_facts import LANES, jobs_in
+from omniq_flow.doctor.run_facts import attempt, run_in
+from omniq_flow.doctor.snapshot import Snapshot
+from omniq_flow.queue.scripts import lua_folder, script
+from omniq_flow.testing.store import Command
+
+WIDEST = 60
+
+
+class Story:
+    """The lines of one course. ``str()`` gives all of it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._told = 0
+
+    def point(self, who: str, what: str, reply: str) -> None:
+        """Tell what went without a fault."""
+        self._told += 1
+        self.lines.append(f"{self._told:4}  {who:<12} {what}" + (f"  -> {reply}" if reply else ""))
+
+    def fault(self, what: str) -> None:
+        """Tell what went wrong, or what the world did."""
+        self.lines.append(f"   !  {what}")
+
+    def state(self, text: str) -> None:
+        """Tell what is there now."""
+        self.lines.append(f"      {text}")
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    names = [file.name.removesuffix(".lua") for file in lua_folder().iterdir() if file.name.endswith(".lua")]
+    return {script(name).sha: name for name in names}
+
+
+def call_name(words: Command) -> str:
+    """Return what a command is called: a script's name and the slot it goes to, or the command itself."""
+    if words[0] == "EVALSHA":
+        return f"{_names().get(words[1], 'a script')} {str(words[3]).partition('}')[0]}}}"
+    return " ".join(map(str, words[:2]))
+
+
+def reply_told(reply: Any) -> str:
+    """Return a reply as a few words."""
+    if isinstance(reply, Exception):
+        return f"error: {reply}"[:WIDEST]
+    return _words(reply)[:WIDEST]
+
+
+def _words(reply: Any) -> str:
+    if isinstance(reply, bytes):
+        return reply.decode("utf-8", "replace") if len(reply) <= WIDEST else f"{len(reply)} bytes"
+    if isinstance(reply, list | tuple):
+        return " ".join(filter(None, map(_words, reply)))
+    return "" if reply is None else str(reply)
+
+
+def state_told(keys: Snapshot, run_id: str, plan: Plan, queues: Sequence[str]) -> str:
+    """Return in one line where a run and its jobs are."""
+    run = run_in(keys, run_id)
+    if run is None:
+        return "there is no run yet"
+    nodes = []
+    for node in plan.nodes:
+        if isinstance(node, ParamNode):
+            continue
+        tries = [attempt(text) for place, text in run.tries.items() if place.partition("/")[0] == str(node.id)]
+        begun = sum(1 for tried in tries if tried["token"])
+        if isinstance(node, MapNode):
+            of = run.nodes.get(f"{node.id}:of")
+            nodes.append(f"{node.name} {run.children.get(node.id, 0)}/{of or '?'} done" + (f", {begun} begun" if begun else ""))
+        else:
+            nodes.append(f"{node.name} {'done' if node.id in run.outcomes else 'begun' if begun else 'waits'}")
+    lanes = {lane: 0 for lane in LANES}
+    for queue in queues:
+        for job in jobs_in(keys, queue):
+            for spot in job.spots:
+                lanes[spot.lane] += 1
+    jobs = ", ".join(f"{count} {lane}" for lane, count in lanes.items() if count and lane != "completed") or "none"
+    return f"run {run.meta.get('status')}: {'; '.join(nodes)}; jobs: {jobs}"
