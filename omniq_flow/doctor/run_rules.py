@@ -89,17 +89,23 @@ def _waiting_findings(run: RunFacts, n: int, waits: list[int], *, done: bool) ->
 
 
 def token_findings(run: RunFacts, jobs: Iterable[JobFacts]) -> Findings:
-    """Yield attempts whose lease token is held by another job: a token is unique in its queue. Compares slots."""
-    held: dict[str, set[str]] = {}
+    """Yield attempts whose lease token is held by another job of their queue: a token is unique there. Compares slots.
+
+    Jobs of other queues may hold the same token: a turn that claims from several queues gives its number to each of them.
+    """
+    held: dict[tuple[str, str], set[str]] = {}
+    queues: dict[str, str] = {}
     for job in jobs:
+        queues[job.id] = job.queue
         if job.token:
-            held.setdefault(job.token, set()).add(job.id)
+            held.setdefault((job.queue, job.token), set()).add(job.id)
     for place, text in run.tries.items():
         if not readable(text):
             continue
         tried = attempt(text)
-        holders = held.get(tried["token"])
-        if holders is not None and f"{run.id}/{place}/{tried['epoch']}" not in holders:
+        job_id = f"{run.id}/{place}/{tried['epoch']}"
+        holders = held.get((queues.get(job_id, ""), tried["token"]))
+        if holders is not None and job_id not in holders:
             yield Finding(faults.SHARED_TOKEN, Place(run=run.id, child=place), f"is begun in epoch {tried['epoch']} by {holders}")
 
 
