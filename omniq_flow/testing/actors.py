@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from typing import Any, Protocol, Self
 
@@ -13,12 +13,11 @@ import redis.asyncio as aio
 
 from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
 from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.runtime.operations import Ending, NewRun, view
-from omniq_flow.runtime.run import Run
-from omniq_flow.runtime.shapes import Shapes
+from omniq_flow.runtime.operations import Ending, view
 from omniq_flow.runtime.starting import StoredPlans, start_run
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.testing.loop import WorldLoop
+from omniq_flow.testing.stage import Stage
 from omniq_flow.testing.store import Command
 from omniq_flow.testing.surroundings import Surroundings, here
 from omniq_flow.worker.attempt import Claimed, Finished
@@ -38,12 +37,8 @@ class Scene(Protocol):
     """What actors find in their world."""
 
     loop: WorldLoop
+    stage: Stage
     served: Served
-    shapes: Shapes
-    run: NewRun
-    queues: Sequence[str]
-    one_server: bool
-    lease_ms: int
     concurrency: int
 
     async def call(self, actor: Actor, words: Command, options: Mapping[str, Any]) -> Any:
@@ -51,10 +46,6 @@ class Scene(Protocol):
 
     async def step(self, actor: Actor, claimed: Claimed, code: NodeCode) -> None:
         """Wait until the world lets a step run."""
-
-    def handle(self) -> Run[Any]:
-        """Return a handle of the run."""
-        ...
 
 
 class Actor:
@@ -89,11 +80,14 @@ class Actor:
         return hash((self.name, self.heard, self.stopped, self.machine.skew_ms, self.machine.back_ms, self.machine.looks))
 
 
+_TEMPLATE = aio.Redis()
+
+
 class Stepped(aio.Redis):
     """A client whose commands go through the world instead of a socket."""
 
     def __init__(self, actor: Actor) -> None:
-        super().__init__()
+        vars(self).update(vars(_TEMPLATE))  # a client takes a millisecond to make, and all that differs is its actor
         self.actor = actor
 
     async def execute_command(self, *words: Any, **options: Any) -> Any:
@@ -156,15 +150,15 @@ class SteppedExecutor(Executor):
 async def start(actor: Actor) -> None:
     """Be the process that starts the run."""
     scene = actor.scene
-    await ahold(actor.client, start_run(scene.run, scene.shapes, StoredPlans(), one_server=scene.one_server))
+    await ahold(actor.client, start_run(scene.stage.run, scene.stage.shapes, StoredPlans(), one_server=scene.stage.one_server))
 
 
 async def work(actor: Actor) -> None:
     """Be a worker until a turn finds nothing to do."""
     scene = actor.scene
     quarantine = Quarantine(actor.client, scene.served)
-    slots = SlotTurns(actor.client, scene.served, scene.lease_ms, quarantine)
-    turns: Turns = OneServerTurns(actor.client, scene.served, scene.lease_ms, quarantine, slots) if scene.one_server else slots
+    slots = SlotTurns(actor.client, scene.served, scene.stage.lease_ms, quarantine)
+    turns: Turns = OneServerTurns(actor.client, scene.served, scene.stage.lease_ms, quarantine, slots) if scene.stage.one_server else slots
     finished: list[Finished] = []
     stirred = asyncio.Event()
 
@@ -183,7 +177,7 @@ async def work(actor: Actor) -> None:
             await stirred.wait()
             continue
         batch = finished.copy()
-        turned = await turns.take(batch, scene.queues, room)
+        turned = await turns.take(batch, scene.stage.queues, room)
         finished[: len(batch)] = [*turned.owed, *turned.troubled]
         for claimed in turned.jobs:
             executor.begin(claimed)
@@ -200,9 +194,9 @@ async def keep_house(actor: Actor) -> None:
 async def cancel_and_retry(actor: Actor) -> None:
     """Be somebody who cancels the run and then thinks better of it."""
     scene, client = actor.scene, actor.client
-    if (await client.run(view(scene.run.id))).meta:
-        await ahold(client, scene.handle()._cancel())  # noqa: SLF001  # the talk of acancel, over this actor's client
-        await ahold(client, scene.handle()._retry())  # noqa: SLF001  # the talk of aretry
+    if (await client.run(view(scene.stage.run.id))).meta:
+        await ahold(client, scene.stage.handle()._cancel())  # noqa: SLF001  # the talk of acancel, over this actor's client
+        await ahold(client, scene.stage.handle()._retry())  # noqa: SLF001  # the talk of aretry
 
 
 DOING: Mapping[str, Callable[[Actor], Coroutine[Any, Any, None]]] = {

@@ -10,8 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.testing.memory import Memory
+from omniq_flow.testing.moves import play
+from omniq_flow.testing.points import Point
 from omniq_flow.testing.schedule import Move, Schedule, What
-from omniq_flow.testing.world import Broken, End, Point, Ran, World
+from omniq_flow.testing.verdict import Broken, End, Ran
+from omniq_flow.testing.world import World
 
 ALONE: Final[tuple[What, ...]] = (
     "die",
@@ -116,12 +119,12 @@ class Enumeration:
         """Try all faults, alone (depth 1) or in pairs (2)."""
         began = time.monotonic()
         world = self._new_world()
-        memory = world.memory
+        memory = world.stage.memory
         asked, states = memory.asked, memory.states
         end = self._finish(world)
         self._usual = Counter((each.step, each.index) for each in world.ran)
         world.close()
-        self.report = report = Report(world.flow.name, world.one_server, depth, end)
+        self.report = report = Report(world.stage.flow.name, world.stage.one_server, depth, end)
         report.tried = self._explore(Schedule(), depth)
         report.broken.sort(key=lambda broken: (len(broken.story.lines), len(broken.schedule)))
         report.asked, report.states = memory.asked - asked, memory.states - states
@@ -134,7 +137,7 @@ class Enumeration:
             try:
                 self._after()
             except AssertionError as error:
-                raise world.broken(str(error) or "what must hold after the run does not") from error
+                raise world.stage.broken(str(error) or "what must hold after the run does not") from error
         return end
 
     def _explore(self, schedule: Schedule, budget: int, fault: What = "on") -> int:
@@ -145,7 +148,7 @@ class Enumeration:
         self.report.worlds += 1
         path: list[_Stop] = []
         try:
-            world.play(schedule)
+            play(world, schedule)
             merged = self._go_on(world, schedule, budget, path)
         except Broken as broken:
             self.report.broken.append(broken)
@@ -182,7 +185,7 @@ class Enumeration:
         path.append(_Stop(world.identity, after, len(world.ran)))
         end = self._finish(world)
         if end != self.report.end:
-            raise world.broken(f"the run ended as {end}, without faults it ends as {self.report.end}")
+            raise world.stage.broken(f"the run ended as {end}, without faults it ends as {self.report.end}")
         return None
 
     def _children(self, world: World, schedule: Schedule, at: int) -> Iterator[_Child]:
@@ -195,7 +198,7 @@ class Enumeration:
             if fault == "die":
                 yield child._replace(identity=world.identity_without(point.actor))
             elif fault == "die unheard" and point.words:
-                step = world.peek(point.words, point.options)
+                step = world.stage.peek(point.words, point.options)
                 yield child._replace(identity=None if step.breach else world.identity_without(point.actor, step.after))
             elif fault == "repeat":
                 yield from self._repeats(world, here)
@@ -207,9 +210,9 @@ class Enumeration:
     def _repeats(self, world: World, here: Schedule) -> Iterator[_Child]:
         """Yield each call that was sent, coming once more; most of them change nothing."""
         plain, ran = world.identity, tuple(world.ran)
-        for number, words in enumerate(world.sent if "repeat" in self._faults else ()):
-            step = world.peek(words)
-            nothing = not step.breach and step.after is world.state
+        for number, words in enumerate(world.stage.sent if "repeat" in self._faults else ()):
+            step = world.stage.peek(words)
+            nothing = not step.breach and step.after is world.stage.state
             yield _Child(here.then(Move("repeat", number)), "repeat", plain, nothing=nothing, ran=ran)
 
     def _weigh(self, child: _Child, budget: int) -> int:
@@ -236,7 +239,7 @@ class Enumeration:
         world = self._new_world()
         self.report.worlds += 1
         try:
-            world.play(child.schedule)
+            play(world, child.schedule)
             self._finish(world)
         except Broken as broken:
             self.report.broken.append(broken)
@@ -265,10 +268,10 @@ class Enumeration:
 
 def _same_twice(world: World, point: Point) -> bool:
     """Tell whether a call that is sent again is answered as the first time and changes nothing more."""
-    first = world.peek(point.words, point.options)
+    first = world.stage.peek(point.words, point.options)
     if first.breach or point.words[0] == "TIME":
         return not first.breach
-    second = world.peek(point.words, point.options, first.after)
+    second = world.stage.peek(point.words, point.options, first.after)
     return not second.breach and second.after is first.after and repr(second.reply) == repr(first.reply)
 
 

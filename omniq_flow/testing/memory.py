@@ -12,8 +12,8 @@ from typing import Any
 from omniq_flow.doctor.snapshot import Snapshot
 from omniq_flow.testing.store import Command, Key, Store
 
-DRIFT_MS = 900
-"""By so much the life of a key may differ from what is remembered and be the same: the server's clock runs meanwhile."""
+SLOWEST_MS = 30_000
+"""By so much the life of a key may be shorter than what is remembered and be the same: the server's clock runs meanwhile."""
 
 
 class State:
@@ -61,10 +61,11 @@ class Memory:
         key = (state.number, hash((words, str(options))), now_ms)
         if known := self._steps.get(key):
             return known
-        self._go_to(state)
         self.asked += 1
-        reply = self._store.send(words, options)
-        after = self._at = self._look(state)
+        here = self._at
+        changed = {} if here is state else {name: key for name, key in state.keys.items() if here.keys.get(name) is not key}
+        reply, found = self._store.send(words, options, changed, [name for name in here.keys if name not in state.keys])
+        after = self._at = self._look(state, found)
         step = self._steps[key] = Step(reply, after)
         return step
 
@@ -79,15 +80,14 @@ class Memory:
         }
         return self._known(keys, {name: state.texts[name.decode()] for name in keys})
 
-    def _look(self, before: State) -> State:
-        found = self._store.read()
+    def _look(self, before: State, found: dict[bytes, Key]) -> State:
         same = True
         texts: dict[bytes, Any] = {}
         for name, key in found.items():
             old = before.keys.get(name)
             if old is not None and old.content == key.content and old.kind == key.kind:
                 texts[name] = before.texts[name.decode()]
-                if abs(old.lives_ms - key.lives_ms) <= DRIFT_MS:
+                if old.lives_ms == key.lives_ms or (0 <= old.lives_ms - key.lives_ms < SLOWEST_MS and key.lives_ms >= 0):
                     found[name] = old
                     continue
             else:
@@ -108,13 +108,6 @@ class Memory:
         self._count += 1
         alike.append(State(self._count, keys, shown))
         return alike[-1]
-
-    def _go_to(self, state: State) -> None:
-        here = self._at
-        if here is not state:
-            changed = {name: key for name, key in state.keys.items() if here.keys.get(name) is not key}
-            self._store.write(changed, [name for name in here.keys if name not in state.keys])
-            self._at = state
 
 
 _READERS: Mapping[bytes, Callable[[list[str]], Any]] = {

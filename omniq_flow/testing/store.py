@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import redis
-from redis.exceptions import NoScriptError, ResponseError
 
 from omniq_flow.queue.scripts import lua_folder, script
 
@@ -37,23 +36,22 @@ class Key(NamedTuple):
     content: Any
 
 
+class Answer(NamedTuple):
+    """What came of a command: the reply, or the error that the server answered, and every key after it."""
+
+    reply: Any
+    keys: dict[bytes, Key]
+
+
 class Store(Protocol):
     """A server, or a cluster of them, that holds nothing but a world."""
 
-    def send(self, words: Command, options: Mapping[str, Any]) -> Any:
-        """Send a command and return its reply, or the error that the server answered."""
-        ...
-
-    def read(self) -> dict[bytes, Key]:
-        """Return every key."""
-        ...
-
-    def write(self, keys: Mapping[bytes, Key], gone: Iterable[bytes]) -> None:
-        """Replace these keys and delete those that are gone."""
+    def send(self, words: Command, options: Mapping[str, Any], changed: Mapping[bytes, Key], gone: Iterable[bytes]) -> Answer:
+        """Replace the keys that are to be others and delete those that are to be gone, then send a command, then read all keys."""
         ...
 
     def empty(self) -> None:
-        """Delete every key; scripts stay, or are loaded."""
+        """Delete every key, and see to it that scripts are known."""
         ...
 
 
@@ -62,35 +60,22 @@ class OneServer:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._read = client.register_script(READ)
+        self._read = ""
 
-    def send(self, words: Command, options: Mapping[str, Any]) -> Any:
-        """Send a command; a script that the server does not have is an answer like any other."""
-        try:
-            return self._client.execute_command(*words, **options)  # type: ignore[no-untyped-call]
-        except NoScriptError as error:
-            return error
-        except ResponseError as error:
-            return error
-
-    def read(self) -> dict[bytes, Key]:
-        """Return every key, in one script call."""
-        found: Any = self._read()
-        return {name: Key(kind, lives, content) for name, kind, lives, content in found}
-
-    def write(self, keys: Mapping[bytes, Key], gone: Iterable[bytes]) -> None:
-        """Replace keys in one round trip."""
+    def send(self, words: Command, options: Mapping[str, Any], changed: Mapping[bytes, Key], gone: Iterable[bytes]) -> Answer:
+        """Do it all in one round trip."""
         with self._client.pipeline(transaction=False) as pipeline:
-            for name in (*gone, *keys):
-                pipeline.execute_command("DEL", name)
-            for name, key in keys.items():
-                for words in rebuilding(name, key):
-                    pipeline.execute_command(*words)
-            pipeline.execute()
+            for rebuild in rebuilding(changed, gone):
+                pipeline.execute_command(*rebuild)
+            pipeline.execute_command(*words, **options)
+            pipeline.execute_command("EVALSHA", self._read, 0)
+            *_, reply, found = pipeline.execute(raise_on_error=False)
+        return Answer(reply, {name: Key(kind, lives, content) for name, kind, lives, content in found})
 
     def empty(self) -> None:
         """Delete every key of every database, and load the scripts."""
         self._client.flushall()
+        self._read = str(self._client.script_load(READ))
         names = [file.name.removesuffix(".lua") for file in lua_folder().iterdir() if file.name.endswith(".lua")]
         known: Any = self._client.script_exists(*(script(name).sha for name in names))
         for name, loaded in zip(names, known, strict=True):
@@ -98,18 +83,21 @@ class OneServer:
                 self._client.script_load(script(name).text)
 
 
-def rebuilding(name: bytes, key: Key) -> list[Command]:
-    """Return the commands that make a key anew."""
-    content = key.content
-    match key.kind:
-        case b"string":
-            made: Command = ("SET", name, content)
-        case b"list":
-            made = ("RPUSH", name, *content)
-        case b"set":
-            made = ("SADD", name, *content)
-        case b"hash":
-            made = ("HSET", name, *content)
-        case _:
-            made = ("ZADD", name, *(part for k in range(0, len(content), 2) for part in (content[k + 1], content[k])))
-    return [made, *([("PEXPIRE", name, key.lives_ms)] if key.lives_ms > 0 else [])]
+def rebuilding(changed: Mapping[bytes, Key], gone: Iterable[bytes]) -> Iterator[Command]:
+    """Yield the commands that make keys anew and delete others."""
+    for name in (*gone, *changed):
+        yield ("DEL", name)
+    for name, (kind, lives_ms, content) in changed.items():
+        match kind:
+            case b"string":
+                yield ("SET", name, content)
+            case b"list":
+                yield ("RPUSH", name, *content)
+            case b"set":
+                yield ("SADD", name, *content)
+            case b"hash":
+                yield ("HSET", name, *content)
+            case _:
+                yield ("ZADD", name, *(part for k in range(0, len(content), 2) for part in (content[k + 1], content[k])))
+        if lives_ms > 0:
+            yield ("PEXPIRE", name, lives_ms)

@@ -1,0 +1,37 @@
+"""What ran, how a run ended, and what did not hold."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from omniq_flow.testing.schedule import Schedule
+from omniq_flow.testing.story import Story
+
+
+class Ran(NamedTuple):
+    """One execution of a step: which step, which child of a fan-out (None elsewhere), which attempt, and who ran it."""
+
+    step: str
+    index: int | None
+    attempt: int
+    who: str
+
+    @property
+    def name(self) -> str:
+        """The step as stories call it."""
+        return self.step.rpartition(".")[2] + ("" if self.index is None else f"[{self.index}]")
+
+
+class End(NamedTuple):
+    """How a run ended: its status, and its result as JSON, or which step failed with which error."""
+
+    status: str
+    result: str
+
+
+class Broken(AssertionError):
+    """A schedule broke a promise; the message says which, and tells the story. ``schedule`` plays it again."""
+
+    def __init__(self, what: str, story: Story, schedule: Schedule) -> None:
+        super().__init__(f"{what}\n\n{story}")
+        self.what, self.story, self.schedule = what, story, schedule
