@@ -24,6 +24,11 @@ def do(world: World, move: Move) -> None:
     world.rest()
 
 
+def _let(world: World, n: int) -> None:
+    if world.advance():
+        world.let(n)
+
+
 def _die(world: World, n: int) -> None:
     if world.pending:
         world.kill(_waiting(world, n).actor)
@@ -77,7 +82,7 @@ def _waiting(world: World, n: int) -> Point:
 
 _DO: Final[Mapping[What, Callable[[World, int], None]]] = {
     "on": World.on,
-    "let": World.let,
+    "let": _let,
     "die": _die,
     "die unheard": _die_unheard,
     "late": _late,

@@ -29,6 +29,10 @@ from omniq_flow.worker.served import Served
 
 ROUNDS: Final = 12
 """So often time passes before a run is said never to end."""
+LOOKS: Final = 3
+"""So many janitors may look after a run that has ended and is listed as live: it may be listed again by calls that come late."""
+TURN_MS: Final = 11_000
+"""After so long any janitor's turn is over, and a run that has not moved is looked after."""
 
 
 class World:
@@ -62,7 +66,7 @@ class World:
         self.ran: list[Ran] = []
         self.begun: Counter[str] = Counter()
         self._rounds = 0
-        self._looked_after = False
+        self._looks = 0
         self._attempts: set[Attempt] = set()
 
     # What actors ask of it.
@@ -154,8 +158,9 @@ class World:
             self.late.clear()
         elif self.stopped:
             self.wake(0)
-        elif self.stage.listed() and not self._looked_after:
-            self._looked_after = True
+        elif self.stage.listed() and self._looks < LOOKS:
+            self._looks += 1
+            self.stage.tick(TURN_MS)
             self.begin("janitor")
         else:
             return False
@@ -263,6 +268,6 @@ class World:
                 frozenset(self.begun.items()),
                 frozenset(Counter((each.step, each.index) for each in self.ran).items()) if self.counted else None,
                 self._rounds,
-                self._looked_after,
+                self._looks,
             )
         )
