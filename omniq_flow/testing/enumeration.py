@@ -6,15 +6,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, ParamSpec
 
 from omniq_flow.runtime.flow import Flow
+from omniq_flow.testing.home import home
 from omniq_flow.testing.memory import Memory
 from omniq_flow.testing.moves import play
 from omniq_flow.testing.points import Point
 from omniq_flow.testing.schedule import Move, Schedule, What
 from omniq_flow.testing.verdict import Broken, End, Ran
 from omniq_flow.testing.world import World
+
+P = ParamSpec("P")
 
 ALONE: Final[tuple[What, ...]] = (
     "die",
@@ -130,6 +133,23 @@ class Enumeration:
         report.asked, report.states = memory.asked - asked, memory.states - states
         report.seconds = time.monotonic() - began
         return report
+
+    def alone(self) -> list[tuple[Schedule, What]]:
+        """Return every schedule with one fault that changes anything, shortest first; of those that lead to equal worlds only one."""
+        world = self._new_world()
+        self.report = Report(world.stage.flow.name, world.stage.one_server, 1, world.finish())
+        world.close()
+        world = self._new_world()
+        path: list[_Stop] = []
+        self._go_on(world, Schedule(), 1, path)
+        world.close()
+        seen: set[int] = set()
+        found = []
+        for child in (child for stop in path for child in stop.children if not child.nothing):
+            if child.identity is None or child.identity not in seen:
+                found.append((child.schedule, child.fault))
+            seen |= {child.identity} if child.identity is not None else set()
+        return found
 
     def _finish(self, world: World) -> End:
         end = world.finish()
@@ -280,20 +300,30 @@ def _size(schedule: Schedule) -> int:
 
 
 def enumerate_faults(
-    flow: Flow[..., Any],
+    flow: Flow[P, Any],
     arguments: Sequence[Any] = (),
     *,
-    memory: Memory,
+    memory: Memory | None = None,
     one_server: bool = True,
     pairs: bool = False,
-    before: Callable[[], None] | None = None,
-    **options: Any,
+    faults: Sequence[What] = ALONE,
+    concurrency: int = 3,
+    counted: bool = False,
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[], None] | None = None,
+    progress: Callable[[Report], None] = lambda _report: None,
 ) -> Report:
-    """Draft."""
+    """Play a flow with every fault at every point of its course, and report what held.
+
+    A point is a call to the server or the execution of a step. ``pairs`` tries all pairs of faults. ``before`` is called before each
+    course, to set up what steps work on. ``after`` is called after each course and raises AssertionError when what they did is wrong; then
+    every course is played to its end, however equal the worlds are. ``counted`` says that what steps do depends on how often they ran.
+    ``memory`` says on which server; without, one is started for this process.
+    """
+    place = memory or home()
 
     def new_world() -> World:
-        if before:
-            before()
-        return World(memory, flow, arguments, one_server=one_server, **options)
+        before()
+        return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, counted=counted)
 
-    return Enumeration(new_world).run(2 if pairs else 1)
+    return Enumeration(new_world, faults=faults, after=after, progress=progress).run(2 if pairs else 1)

@@ -16,6 +16,10 @@ SLOWEST_MS = 30_000
 """By so much the life of a key may be shorter than what is remembered and be the same: the server's clock runs meanwhile."""
 
 
+MOST = 500_000
+"""So many commands are remembered, about a kilobyte each."""
+
+
 class State:
     """All keys at one instant, as the server tells them (``keys``) and as texts for the rules (``texts``)."""
 
@@ -44,7 +48,6 @@ class Memory:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._states: dict[int, list[State]] = {}
-        self._texts: dict[int, Any] = {}
         self._steps: dict[tuple[int, int, int], Step] = {}
         self._count = 0
         self.asked = 0
@@ -68,6 +71,12 @@ class Memory:
         after = self._at = self._look(state, found)
         step = self._steps[key] = Step(reply, after)
         return step
+
+    def forget(self) -> None:
+        """Forget what was seen, if that has become a lot; worlds that go on remember what they need."""
+        if len(self._steps) > MOST:
+            self._steps.clear()
+            self._states.clear()
 
     def later(self, state: State, by_ms: int) -> State:
         """Return the state that time alone makes of a state: keys whose life is over are gone."""

@@ -30,6 +30,20 @@ _TOLD: Final[Mapping[What, str]] = {
     "tick": "{n} ms pass",
 }
 
+FAULTS: Final[Mapping[What, str]] = {
+    "die": "its worker dies before a call",
+    "die unheard": "its worker dies before it hears what came of a call or a step",
+    "late": "its worker dies, and a call of it arrives when all is over",
+    "resend": "a reply is lost and the call is sent again",
+    "repeat": "a call arrives once more",
+    "expire": "leases run out while it works",
+    "stall": "its worker is stopped for longer than its lease",
+    "ahead": "the clock of its worker is an hour ahead",
+    "behind": "the clock of its worker is an hour behind",
+    "back": "the clock of its worker steps back",
+}
+"""What may go wrong at a point, in words that follow *when*."""
+
 ROLES: Final = ("worker", "janitor", "starter", "canceller")
 
 

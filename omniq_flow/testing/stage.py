@@ -35,7 +35,17 @@ ENDED: Final = frozenset({"succeeded", "failed"})
 class Stage:
     """One run of one flow on a store that remembers. Every command that changes something is held against the rules."""
 
-    def __init__(self, memory: Memory, flow: Flow[..., Any], arguments: Sequence[Any], *, one_server: bool, lease_ms: int) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        flow: Flow[..., Any],
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+        *,
+        one_server: bool,
+        lease_ms: int,
+    ) -> None:
+        memory.forget()
         self.memory, self.flow, self.one_server, self.lease_ms = memory, flow, one_server, lease_ms
         self.clock = Clock(BEGINNING_MS)
         self.state: State = memory.nothing
@@ -45,7 +55,7 @@ class Stage:
         self.shapes = Shapes(flow.compiled, queue, lease_ms)
         self.queues = sorted(self.shapes.queues)
         with self.clock.shown():
-            bound = flow.compiled.bind(tuple(arguments), {})
+            bound = flow.compiled.bind(arguments, keywords)
             self.run = new_run(flow.compiled, self.shapes, bound, key="the run", queue=queue, keep_ms=KEEP_MS)
         self._watch = Watch(self.run.id, flow.compiled.plan, self.shapes.queues)
         self._base = run_base(self.run.id)
@@ -82,12 +92,12 @@ class Stage:
         self.tick(self.lease_ms + 1000)
         self.story.fault("time passes: every lease has run out, every delay is over")
         for queue in self.queues:
-            self.execute(who, operations.reap_expired(queue, call=Call(who, 1)).by_digest())
+            self.execute(who, operations.reap_expired(queue, call=Call(f"{who} reaps", 1)).by_digest())
         due = [score for queue in self.queues for score in hash_at(self.state.texts, f"{{{queue}}}:delayed").values()]
         if due:
             self.tick(max(0, *(int(float(score)) - self.clock.now_ms for score in due)))
             for queue in self.queues:
-                self.execute(who, operations.promote_delayed(queue, call=Call(who, 1)).by_digest())
+                self.execute(who, operations.promote_delayed(queue, call=Call(f"{who} promotes", 1)).by_digest())
 
     def broken(self, what: str) -> Broken:
         """Return the error that tells this course."""

@@ -7,7 +7,8 @@ thread, on a clock of its own, and with names that follow from who draws them: t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
@@ -48,6 +49,7 @@ class World:
         memory: Memory,
         flow: Flow[..., Any],
         arguments: Sequence[Any] = (),
+        keywords: Mapping[str, Any] = MappingProxyType({}),
         *,
         one_server: bool = True,
         concurrency: int = 3,
@@ -55,7 +57,10 @@ class World:
         janitor: bool = True,
         counted: bool = False,
     ) -> None:
-        self.stage = Stage(memory, flow, arguments, one_server=one_server, lease_ms=round(lease_s * 1000))
+        self._made: Callable[[], World] = lambda: World(
+            memory, flow, arguments, keywords, one_server=one_server, concurrency=concurrency, lease_s=lease_s, janitor=janitor, counted=counted
+        )
+        self.stage = Stage(memory, flow, arguments, keywords, one_server=one_server, lease_ms=round(lease_s * 1000))
         self.concurrency, self.janitor, self.counted = concurrency, janitor, counted
         self.loop = WorldLoop()
         self.served = Served([flow], self.stage.lease_ms)
@@ -68,6 +73,10 @@ class World:
         self._rounds = 0
         self._looks = 0
         self._attempts: set[Attempt] = set()
+
+    def anew(self) -> World:
+        """Return a world that begins as this one did."""
+        return self._made()
 
     # What actors ask of it.
 
