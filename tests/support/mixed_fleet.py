@@ -11,6 +11,8 @@ import pytest
 import redis
 from queue_ledger import GIDS, LANES, Job, Lane, Ledger, audit
 
+from omniq_flow.doctor.invariants import state_findings
+from omniq_flow.doctor.snapshot import snapshot
 from omniq_flow.errors import JobActive, JobNotActive, TokenMismatch
 from omniq_flow.queue import OmniqClient, QueueMonitor, ReservePaused
 
@@ -41,7 +43,7 @@ class Fleet:
     """
 
     def __init__(self, raw: redis.Redis, text: redis.Redis, theirs: Peer, monitor: Any) -> None:
-        self._text = text
+        self._raw, self._text = raw, text
         self.clients: dict[Side, Any] = {"ours": OmniqClient(redis=raw), "theirs": theirs}
         self.monitors = QueueMonitor(self.clients["ours"]), monitor
         self.ledger = Ledger()
@@ -56,6 +58,12 @@ class Fleet:
         with suppress(Nothing):
             getattr(self, name)(*arguments)
         audit(self._text, self.ledger)
+        self.look_sound()
+
+    def look_sound(self) -> None:
+        """Whatever clients of other makes may leave behind is no fault to the doctor, though it may be worth a note."""
+        found = [finding for finding in state_findings(snapshot(self._raw), {}, ["q"]) if finding.fault.grave]
+        assert not found, "\n".join(map(str, found))
 
     def pick(self, pick: int, *lanes: Lane) -> Job:
         """Return one of the jobs in these lanes."""
