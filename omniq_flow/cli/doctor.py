@@ -26,13 +26,14 @@ SHOWN: Final = 10
 @click.command(
     epilog="""\b
 Examples:
-  omniq-flow doctor                            what is wrong, and why it matters
-  omniq-flow doctor --repair                   mend what can be mended
-  omniq-flow doctor --repair --flow shop.py    also issue jobs that runs lack
+  omniq-flow doctor                          what is wrong, and why it matters
+  omniq-flow doctor --repair                 mend what can be mended
+  omniq-flow doctor --repair --flow shop.py  also issue jobs that runs lack
 
 \b
-With --json: {"sound", "queues", "jobs", "runs", "findings", "mended", "trouble"}
-(docs/doctor.md). Exit code 1 when something is wrong (after a repair: still)."""
+With --json: {"sound", "queues", "jobs", "runs", "findings", "mended",
+"trouble"} (docs/doctor.md).
+Exit code 1 when something is wrong (after a repair: still)."""
 )
 @click.option("--repair", is_flag=True, help="Mend what can be mended, and say what was done.")
 @click.option("--queue", "queues", metavar="NAME", multiple=True, help="Look only at this queue; may be given several times.")

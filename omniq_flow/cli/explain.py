@@ -16,7 +16,8 @@ from omniq_flow.doctor.explaining import explain as explained
 
 @click.command(
     epilog="""\b
-With --json: {"run", "flow", "status", "now_ms", "updated_ms", "moves", "waits", "damage"} (docs/cli.md)."""
+With --json: {"run", "flow", "status", "now_ms", "updated_ms", "moves",
+"waits", "damage"} (docs/cli.md)."""
 )
 @run_argument
 @json_option

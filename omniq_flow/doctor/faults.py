@@ -11,6 +11,7 @@ LEASED: Final = "a job has a lease token exactly while it is leased"
 AGREE: Final = "indexes and counters agree with the lanes"
 GROUPS: Final = "a group has at most as many leases as its limit, counts them, and is in line exactly when it has work and room"
 COUNTERS: Final = "a run's counters state what its outcomes say"
+OPEN_COUNT: Final = "an open completion key counts the children that are still open"
 IN_ORDER: Final = "nothing begins before all that it waits for has its outcome"
 ONCE: Final = "an outcome is recorded once and never changes"
 ENDED: Final = "nothing of a run begins after its end"
@@ -69,4 +70,4 @@ GIVEN_UP: Final = Fault(
 )
 NOT_ISSUED: Final = Fault("not-issued", ISSUED, "the run waits for it; a janitor of a worker that has the flow hands it out", "enqueued")
 NO_PLAN: Final = Fault("no-plan", KEPT, "the run cannot be shown; a worker that has the flow stores its plan again", grave=False)
-BAD_COUNT: Final = Fault("bad-count", COUNTERS, "its continuation comes too early, or never")
+BAD_COUNT: Final = Fault("bad-count", OPEN_COUNT, "its continuation comes too early, or never")

@@ -19,6 +19,7 @@ SERVER_COMMANDS = [
     ["cancel", "01JQ"],
     ["retry", "01JQ"],
     ["graph", "01JQ"],
+    ["explain", "01JQ"],
     ["start", "shop:silent"],
     ["worker", "shop", "--burst"],
     ["demo"],
