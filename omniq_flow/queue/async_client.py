@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import Event
+from asyncio import Event, Lock
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
@@ -54,6 +54,8 @@ class AsyncOmniqClient:
         self._errors = typed_errors(address_of(self.redis))
         self._given = redis is not None
         self._fit = False
+        self._joining = Lock()
+        self._finder: Redis | None = None
         self._calls = CallNumbers()
         self._claimants = Claimants()
 
@@ -61,6 +63,8 @@ class AsyncOmniqClient:
         """Close the connections; a ready client that was given is left open."""
         if self._ours:
             await aclose(self.redis)
+        if self._finder:
+            await aclose(self._finder)
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,7 +80,9 @@ class AsyncOmniqClient:
         with cancels_kept():
             facts = await check_server_async(client, allow_eviction=self._allow_eviction)
             if facts.cluster and isinstance(client, Redis):
-                await self._join(client)
+                async with self._joining:
+                    if self.redis is client:  # no other task was faster
+                        await self._join(client)
         self._fit = True
 
     async def is_cluster(self) -> bool:
@@ -229,15 +235,16 @@ class AsyncOmniqClient:
             raise SetupError(
                 f"{place} is a node of a cluster, and the client given (redis=) knows only that one: give a RedisCluster, or a URL"
             )
-        cluster: AsyncServer = join_async(client, place)
+        cluster = join_async(client, place)
         try:
             await check_server_async(cluster, allow_eviction=self._allow_eviction)
-            if self.redis is not client:  # another task was faster
-                return
-            cluster, self.redis = client, cluster
-            self._errors = typed_errors(address_of(self.redis))
-        finally:
+        except BaseException:
             await cluster.aclose()
+            raise
+        self.redis, self._finder = cluster, client
+        self._errors = typed_errors(address_of(cluster))
+        # Other tasks may be meeting the server just now: what they use is closed at the end.
+        await client.connection_pool.disconnect(inuse_connections=False)
 
     async def _send(self, operation: Operation[Any]) -> Any:
         whole_slot = isinstance(self.redis, RedisCluster)

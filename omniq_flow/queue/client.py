@@ -60,7 +60,8 @@ class OmniqClient:
         self._errors = typed_errors(address_of(self.redis))
         self._given = redis is not None
         self._fit = False
-        self._swapping = Lock()
+        self._joining = Lock()
+        self._finder: Redis | None = None
         self._calls = CallNumbers()
         self._claimants = Claimants()
 
@@ -68,6 +69,8 @@ class OmniqClient:
         """Close the connections; a ready client that was given is left open."""
         if self._ours:
             close(self.redis)
+        if self._finder:
+            close(self._finder)
 
     def __enter__(self) -> Self:
         return self
@@ -275,16 +278,22 @@ class OmniqClient:
                 f"{place} is a node of a cluster, and the client given (redis=) knows only that one: give a RedisCluster, or a URL"
             )
         with typed_errors(place):
-            cluster: SyncServer = join(client, place)
+            cluster = join(client, place)
         try:
             check_server(cluster, allow_eviction=self._allow_eviction)
-            with self._swapping:
-                if self.redis is not client:  # another thread was faster
-                    return
-                cluster, self.redis = client, cluster
-                self._errors = typed_errors(address_of(self.redis))
-        finally:
+        except BaseException:
             cluster.close()
+            raise
+        with self._joining:
+            faster = self.redis is not client  # another thread was
+            if not faster:
+                self.redis, self._finder = cluster, client
+                self._errors = typed_errors(address_of(cluster))
+        if faster:
+            cluster.close()
+        else:
+            # Other threads may be meeting the server just now: what they use is closed at the end.
+            client.connection_pool.disconnect(inuse_connections=False)
 
     def _send(self, operation: Operation[Any]) -> Any:
         whole_slot = isinstance(self.redis, RedisCluster)

@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from redis import RedisError
 from redis.exceptions import NoScriptError
 
 from omniq_flow.errors import OmniqError
 from omniq_flow.queue.scripts import Script
-from omniq_flow.queue.translation import translate
+from omniq_flow.queue.translation import SERVER_ERRORS, translate
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -76,6 +75,6 @@ def decoded(wanted: Sequence[Operation[T]], answers: Sequence[Any], address: str
 
 
 def _read(operation: Operation[T], answer: Any, address: str) -> T:
-    if isinstance(answer, RedisError):
+    if isinstance(answer, SERVER_ERRORS):
         raise translate(answer, address) from answer
     return operation.decode(answer)

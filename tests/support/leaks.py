@@ -122,13 +122,18 @@ def _new_clients(server: RealServer, before: set[int]) -> list[str]:
 
 
 def _clients(server: RealServer) -> set[int]:
-    """Return the ids of the server's connections, but for the one that asks and those of replication."""
+    """Return the ids of the server's connections, but for the one that asks and those of other servers."""
     try:
         with server.client() as client:
             own = client.client_id()
-            return {int(each["id"]) for each in client.client_list() if "M" not in each["flags"] and "S" not in each["flags"]} - {own}
+            return {int(each["id"]) for each in client.client_list() if not _of_a_server(each)} - {own}
     except redis.ConnectionError:
         return set()
+
+
+def _of_a_server(client: dict[str, str]) -> bool:
+    """Tell connections of replication, and those over which slots are moved."""
+    return bool(set(client["flags"]) & {"M", "S"}) or client["cmd"].startswith("restore")
 
 
 def _processes() -> set[int]:
