@@ -31,7 +31,7 @@ from redis.exceptions import RedisError
 from troubles import Rhythm, Troubles
 
 from omniq_flow import connect, disconnect
-from omniq_flow.testing.faults import Answer, Cut, Delay, LoseReply, Stall, Throttle, at_random
+from omniq_flow.testing.faults import Answer, Cut, Delay, Fault, LoseReply, Stall, Throttle, at_random
 from omniq_flow.testing.fleet import Fleet
 from omniq_flow.testing.proxy import Proxy
 from omniq_flow.testing.servers import RunningServer, start_server
@@ -41,7 +41,7 @@ LEASE_S = 1.5
 JANITOR_S = 0.5
 CONCURRENCY = 8
 HEALING_S = 90.0
-ODDS = {
+ODDS: dict[Fault, float] = {
     Cut(): 0.002,
     LoseReply(): 0.004,
     Stall(): 0.0002,

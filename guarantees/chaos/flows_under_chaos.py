@@ -80,13 +80,11 @@ def total(xs: list[int], run: str) -> int:
 @step(crashes=SAFE, retries=SAFE, backoff=0.05, retry_on=ValueError)
 def stubborn(x: int, run: str) -> int:
     """Fail at the first executions, however they are told apart."""
-    with told(run, "stubborn", x):
-        # A file of its own, since what a worker dies under must not be forgotten: a failure that was noted counts, told or not.
-        with Path(f"{os.environ[JOURNAL]}-{run}-{x}").open("ab") as failures:
-            failed = failures.tell()
-            if failed < FAILURES:
-                failures.write(b"f")
-                raise ValueError("not yet")
+    # In a file of its own, which outlives the worker: a failure that was noted counts, told or not.
+    with told(run, "stubborn", x), Path(f"{os.environ[JOURNAL]}-{run}-{x}").open("ab") as failures:
+        if failures.tell() < FAILURES:
+            failures.write(b"f")
+            raise ValueError("not yet")
     return x
 
 
@@ -128,45 +126,54 @@ async def length(text: str, run: str) -> int:
 
 @flow
 def chain(n: int, run: str) -> int:
+    """Do three steps, one after the other."""
     return add(square(add(n, run, "first"), run, "second"), run, "third")
 
 
 @flow
 def diamond(n: int, run: str) -> int:
+    """Do one step, two side by side, and a join."""
     top = add(n, run, "top")
     return total([add(top, run, "left"), square(top, run, "right")], run)
 
 
 @flow
 def fan(n: int, run: str) -> int:
+    """Fan out over a list."""
     return total(square.map(numbers(n, run), run, "child"), run)
 
 
 @flow
 def fan_of_fan(n: int, run: str) -> int:
+    """Fan out over a fan-out, with a small window."""
     return total(square.opts(window=4).map(add.map(numbers(n, run), run, "outer"), run, "inner"), run)
 
 
 @flow
 def retried(n: int, run: str) -> int:
+    """Fan out over children that fail at first."""
     return total(stubborn.map(numbers(n, run), run), run)
 
 
 @flow
 def failing(n: int, run: str) -> int:
+    """Fail for good, beside a step that does not."""
     return total([add(n, run, "beside"), hopeless(n, run)], run)
 
 
 @flow
 def grouped(n: int, run: str) -> int:
+    """Fan out over children of one tenant."""
     return total(limited.map(numbers(n, run), run, "acme"), run)
 
 
 @flow
 def in_processes(n: int, run: str) -> int:
+    """Work in a process of its own."""
     return apart(add(n, run, "before"), run)
 
 
 @flow
 def staged(n: int, run: str) -> int:
+    """Hand on a list and items that are too large to come along."""
     return total(length.map(texts(n, run), run), run)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from redis import Redis
+from typing import Any
 
 QUEUES = ("default", "limited")
 
 
-def leftovers(client: Redis) -> list[str]:
-    """Return a sentence for each job that is in a lane where none may be, each place that is held, and each key of a run without an end."""
+def leftovers(client: Any) -> list[str]:
+    """Return a sentence for each job that is in a lane where none may be, each place that is held, and each key of a run without an end.
+
+    ``client`` is a ``redis.Redis`` that does not decode; its types cover all that it might return.
+    """
     found = [
         f"run {member.decode()} is still listed as live" for shard in range(8) for member in client.zrange(f"{{runs:{shard}}}:live", 0, -1)
     ]

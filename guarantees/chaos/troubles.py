@@ -1,4 +1,4 @@
-"""What goes wrong, and when: workers are killed, stopped and told to leave, the server is killed, scripts are flushed, connections break."""
+"""What goes wrong, and when: workers are killed, stopped, told to leave; the server is killed, forgets its scripts; connections break."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from omniq_flow.testing.fleet import Fleet
 from omniq_flow.testing.proxy import Proxy
 from omniq_flow.testing.servers import RunningServer
 
-Doing = Callable[[], None]
+Doing = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Troubles:
         if (found := self._worker()) and found[0].signal(found[1], signal.SIGSTOP):
             fleet, pid = found
             self.made["workers stopped for longer than their lease"] += 1
-            self._in(1.5 * self.lease, lambda: fleet.signal(pid, signal.SIGCONT) and None)
+            self._in(1.5 * self.lease, lambda: fleet.signal(pid, signal.SIGCONT))
 
     def _restart(self) -> None:
         self.server.restart()
