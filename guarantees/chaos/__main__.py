@@ -31,7 +31,7 @@ from redis.exceptions import RedisError
 from troubles import Rhythm, Troubles
 
 from omniq_flow import connect, disconnect
-from omniq_flow.testing.faults import Answer, Cut, Delay, Fault, LoseReply, Stall, Throttle, at_random
+from omniq_flow.testing.faults import Answer, Cut, Delay, Fault, LoseReply, Stall, Throttle, at_random, nothing
 from omniq_flow.testing.fleet import Fleet
 from omniq_flow.testing.proxy import Proxy
 from omniq_flow.testing.servers import RunningServer, start_server
@@ -95,7 +95,7 @@ class Season:
             troubles.make(self._seconds, lambda: self._progress(server, clients, troubles))
             clients.stop()
             say(f"{self._fsync}: no more trouble; waiting for all runs to end")
-            proxy.decide = lambda _command: None
+            proxy.decide = nothing
             clients.wait(HEALING_S)
             self._look(server)
             ledger = balance(clients.stories, read_journal(self._journal), troubles.kills)

@@ -62,14 +62,7 @@ class Troubles:
     def make(self, seconds: float, look: Doing) -> None:
         """Make trouble for so long, and call ``look`` about every second; in the end all is well again, but for what is still dead."""
         over = time.monotonic() + seconds
-        for every, doing in (
-            (self.rhythm.kill, self._kill),
-            (self.rhythm.leave, self._leave),
-            (self.rhythm.freeze, self._freeze),
-            (self.rhythm.restart, self._restart),
-            (self.rhythm.flush, self._flush),
-            (self.rhythm.break_off, self._break_off),
-        ):
+        for every, doing in self._troubles():
             if every:
                 self._again(every, doing)
         self._in(0, lambda: self._look(look))
@@ -78,6 +71,16 @@ class Troubles:
             time.sleep(max(0.0, at - time.monotonic()))
             doing()
         self.end()
+
+    def _troubles(self) -> Sequence[tuple[float, Doing]]:
+        return (
+            (self.rhythm.kill, self._kill),
+            (self.rhythm.leave, self._leave),
+            (self.rhythm.freeze, self._freeze),
+            (self.rhythm.restart, self._restart),
+            (self.rhythm.flush, self._flush),
+            (self.rhythm.break_off, self._break_off),
+        )
 
     def end(self) -> None:
         """Let connections pass and frozen workers go on."""

@@ -12,6 +12,7 @@ import os
 import runpy
 import signal
 import sys
+import traceback
 from importlib import import_module
 
 from omniq_flow.errors import OmniqError
@@ -56,7 +57,7 @@ def _start(arguments: list[str]) -> int:
     except SystemExit as left:
         code = left.code or 0
     except BaseException:  # noqa: BLE001  # nothing of the nursery may run on in the child
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
     sys.stderr.flush()
     os._exit(code if isinstance(code, int) else 1)
 
