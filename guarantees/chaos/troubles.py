@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -43,10 +44,14 @@ class Kill:
 
 @dataclass
 class Troubles:
-    """Makes trouble from the calling thread; the same seed makes the same troubles in the same order, as far as time allows."""
+    """Makes trouble from the calling thread; the same seed makes the same troubles in the same order, as far as time allows.
+
+    ``hands`` is the one thread that started the server and restarts it: a server ends with the thread that started it.
+    """
 
     seed: int
     server: RunningServer
+    hands: Executor
     fleets: Sequence[Fleet]
     proxy: Proxy
     lease: float
@@ -58,6 +63,7 @@ class Troubles:
         self._chance = random.Random(f"{self.seed} troubles")  # noqa: S311  # a plan that can be repeated
         self._plan: list[tuple[float, int, Doing]] = []
         self._numbers = count()
+        self._restarting: Future[None] | None = None
 
     def make(self, seconds: float, look: Doing) -> None:
         """Make trouble for so long, and call ``look`` about every second; in the end all is well again, but for what is still dead."""
@@ -85,6 +91,8 @@ class Troubles:
     def end(self) -> None:
         """Let connections pass and frozen workers go on."""
         self._plan.clear()
+        if self._restarting:
+            self._restarting.result()
         self.proxy.flow()
         for fleet in self.fleets:
             for pid in fleet.pids:
@@ -111,16 +119,14 @@ class Troubles:
         return (fleet, self._chance.choice(pids)) if pids else None
 
     def _kill(self) -> None:
-        for fleet in self.fleets:
-            fleet.tend()
+        for each in self.fleets:
+            each.tend()
         if found := self._worker():
             fleet, pid = found
             at_ns = time.monotonic_ns()
             if fleet.signal(pid, signal.SIGKILL):
                 self.kills.append(Kill(pid, at_ns))
                 self.made["workers killed"] += 1
-            fleet.wait(pid)
-            fleet.tend()
 
     def _leave(self) -> None:
         if (found := self._worker()) and found[0].signal(found[1], signal.SIGTERM):
@@ -133,8 +139,9 @@ class Troubles:
             self._in(1.5 * self.lease, lambda: fleet.signal(pid, signal.SIGCONT))
 
     def _restart(self) -> None:
-        self.server.restart()
-        self.made["server killed and restarted"] += 1
+        if self._restarting is None or self._restarting.done():
+            self._restarting = self.hands.submit(self.server.restart)
+            self.made["server killed and restarted"] += 1
 
     def _flush(self) -> None:
         with suppress(RedisError):
