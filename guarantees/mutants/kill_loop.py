@@ -32,9 +32,9 @@ class Course:
     """Tests that fail by themselves, which kill nothing."""
 
     def order(self, block: str, kills: Counter[str]) -> list[str]:
-        """Return the tests that run a block, those first that will tell soonest."""
+        """Return the tests that run a block: those first that killed most of the file's mutants so far, then the quickest."""
         fit = [test for test, blocks in self.blocks.items() if block in blocks]
-        return sorted(fit, key=lambda test: self.seconds[test] / (1 + 3 * kills[test]))
+        return sorted(fit, key=lambda test: (-kills[test], self.seconds[test]))
 
 
 @dataclass(frozen=True)

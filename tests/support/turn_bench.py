@@ -1,0 +1,119 @@
+"""Runs that are taken on by bare turns of one worker, each with a literal clock and number."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import redis
+from keyspace import changes, keyspace
+from world_flows import SHAPES
+
+from omniq_flow import Flow
+from omniq_flow.queue import OmniqClient
+from omniq_flow.queue.operation import Operation
+from omniq_flow.queue.scripts import script
+from omniq_flow.runtime.operations import Attempt, Created, Ending, NewRun, pack_message, start
+from omniq_flow.runtime.outcomes import PackedList
+from omniq_flow.runtime.shapes import Shapes
+from omniq_flow.runtime.starting import new_run
+
+NOW = 1_000_000
+KEEP_MS = 60_000
+LEASE_MS = 30_000
+
+
+class Turned(NamedTuple):
+    """A turn's reply, as the script gives it."""
+
+    finished: list[Any]
+    jobs: list[Any]
+    returned: list[Any]
+    owed: list[Any]
+    damaged: list[Any]
+    next_due: int
+
+    @property
+    def words(self) -> list[str]:
+        """What became of each finish."""
+        return [word for word, _ in self.finished]
+
+    @property
+    def claimed(self) -> list[str]:
+        """The jobs that were begun, without their run: `<node>/<index>/<epoch>`."""
+        return [job[1].partition("/")[2] for job in self.jobs]
+
+
+class TurnBench:
+    """One worker and the runs that it takes turns on."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.redis, self.client = client, OmniqClient(redis=client)
+        self.plans: dict[str, bool] = {}
+        self._shapes: dict[str, Shapes] = {}
+
+    def start(self, flow: str | Flow[..., Any], *arguments: Any, key: str = "k") -> NewRun:
+        """Start a run, at NOW, of one of the shapes or of a flow of the test's own."""
+        if isinstance(flow, str):
+            flow, arguments, _ = SHAPES[flow]
+        shapes = Shapes(flow.compiled, "default", LEASE_MS)
+        run = new_run(flow.compiled, shapes, flow.compiled.bind(arguments, {}), key=key, queue="default", keep_ms=KEEP_MS)
+        created: Created = self.client.run(start(run, NOW))
+        assert created.word == "CREATED"
+        self._shapes[run.id] = shapes
+        self.plans[run.plan] = True
+        return run
+
+    def turn(
+        self,
+        *finishes: dict[str, Any],
+        seq: int,
+        queues: tuple[str, ...] = ("default",),
+        claim: bool = True,
+        room: int = 10,
+        plans: dict[str, bool] | None = None,
+        now: int = NOW,
+    ) -> Turned:
+        """Take one turn."""
+        shapes = [finish.pop("closure") for finish in finishes if "closure" in finish]
+        numbered = 0
+        for finish in finishes:
+            if "finish" in finish:
+                numbered += 1
+                finish["shapes"] = numbered
+        message: dict[str, Any] = {
+            "finishes": finishes, "shapes": shapes, "queues": queues, "claim": claim, "room": room, "lease_ms": LEASE_MS,
+            "plans": self.plans if plans is None else plans,
+        }  # fmt: skip
+        operation: Operation[Any] = Operation(script("turn"), "{default}:meta", (now, "w", seq, pack_message(message)), _texts)
+        *lists, next_due = cast("list[Any]", self.client.run(operation))
+        return Turned(*lists, int(next_due))
+
+    def effect(self, *finishes: dict[str, Any], **options: Any) -> tuple[Turned, dict[str, Any]]:
+        """Take one turn; return its reply and all that it changed."""
+        before = keyspace(self.redis)
+        turned = self.turn(*finishes, **options)
+        return turned, changes(before, keyspace(self.redis))
+
+    def end(
+        self, job: list[Any], verdict: Any = "ok", body: str = "1", *, delay_ms: int = 0, lists: tuple[PackedList, ...] = ()
+    ) -> dict[str, Any]:
+        """Return the finish of a claimed job."""
+        queue, name, token = job[:3]
+        run, node, index, epoch = name.rsplit("/", 3)
+        attempt = Attempt(run, int(node), int(index), int(epoch), token)
+        ending = Ending(verdict, body.encode(), lists, delay_ms)
+        return self.only_ack(job) | {
+            "queue": queue, "finish": ending.message(attempt), "again": ending.again, "delay_ms": delay_ms,
+            "closure": self._shapes[run].closure(int(node)),
+        }  # fmt: skip
+
+    def only_ack(self, job: list[Any]) -> dict[str, Any]:
+        """Return the finish of a job that is to be acked alone."""
+        queue, name, token = job[:3]
+        return {"queue": queue, "job": name, "token": token, "run": name.rsplit("/", 3)[0]}
+
+
+def _texts(reply: Any) -> Any:
+    if isinstance(reply, bytes):
+        return reply.decode()
+    return [_texts(part) for part in reply] if isinstance(reply, list) else reply
