@@ -14,7 +14,7 @@ from bench import LUA, Bench
 from kill_loop import KILLED, STILLBORN, SURVIVED, TIMED_OUT, KillLoop, Verdict, watch
 from lua_source import lua_sources
 from mutation import Mutant, mutants
-from scores import Equivalents, last_survivors, summary, told, write_figures
+from results import Equivalents, last_survivors, summary, told, write_figures
 
 TESTS = [
     *("tests/unit/queue", "tests/unit/runtime", "tests/unit/worker"),

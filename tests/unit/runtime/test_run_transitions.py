@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 import redis
 from keyspace import changes, keyspace
+from run_bench import KEEP_MS, NOW, RunBench
 from world_flows import SHAPES
 
-from omniq_flow.queue.client import OmniqClient
 from omniq_flow.runtime.delivery import RunHead
 from omniq_flow.runtime.index import live_page, take_janitor_turn, trim_ended
 from omniq_flow.runtime.keys import shard_of
 from omniq_flow.runtime.operations import (
     Attempt,
     Ending,
-    Recorded,
     begin,
     cancel,
     condemn,
@@ -28,75 +27,31 @@ from omniq_flow.runtime.operations import (
     start,
     store_plan,
     survey,
-    view,
 )
-from omniq_flow.runtime.outline import Outline
 from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import list_run, new_run
 from omniq_flow.runtime.talk import hold
 
-NOW = 1_000_000
-KEEP_MS = 60_000
-
 pytestmark = pytest.mark.keeps_keys
 
 
-class Bench:
-    """A run of one of the shapes, created slot by slot: nothing of it is in a queue, and nobody works on it."""
-
-    def __init__(self, client: redis.Redis, shape: str) -> None:
-        flow, arguments, _ = SHAPES[shape]
-        self.redis, self.client = client, OmniqClient(redis=client)
-        self.flow, self.shapes = flow, Shapes(flow.compiled, "default", 30_000)
-        self.outline = Outline.of(flow.compiled.plan)
-        self.run = new_run(flow.compiled, self.shapes, flow.compiled.bind(arguments, {}), key="k", queue="default", keep_ms=KEEP_MS)
-        self.base = f"{{run:{self.run.id}}}"
-        self.created = self.client.run(create(self.run, NOW))
-
-    def begin(self, node: int, index: int = 0, *, token: str = "t1", epoch: int = 0, now: int = NOW) -> Any:
-        return self.client.run(begin(self.attempt(node, index, token, epoch), [self.run.plan], now))
-
-    def end(
-        self, node: int, index: int = 0, *, token: str = "t1", epoch: int = 0, now: int = NOW, verdict: Any = "ok", body: str = "1"
-    ) -> Recorded:
-        return self.client.run(
-            record(self.attempt(node, index, token, epoch), Ending(verdict, body.encode()), self.shapes.closure(node), now)
-        )
-
-    def done(self, node: int, index: int = 0, body: str = "1") -> Recorded:
-        assert self.begin(node, index, token=f"t{node}/{index}").word == "BEGUN"
-        return self.end(node, index, token=f"t{node}/{index}", body=body)
-
-    def attempt(self, node: int, index: int, token: str, epoch: int) -> Attempt:
-        return Attempt(self.run.id, node, index, epoch, token)
-
-    def meta(self, name: str) -> str | None:
-        return self.client.run(view(self.run.id, NOW)).meta.get(name)
-
-    def unchanged(self, operation: Any) -> Any:
-        before = keyspace(self.redis)
-        reply = self.client.run(operation)
-        assert changes(before, keyspace(self.redis)) == {}
-        return reply
+@pytest.fixture
+def chain(redis_client: redis.Redis) -> RunBench:
+    return RunBench(redis_client, "chain")
 
 
 @pytest.fixture
-def chain(redis_client: redis.Redis) -> Bench:
-    return Bench(redis_client, "chain")
+def diamond(redis_client: redis.Redis) -> RunBench:
+    return RunBench(redis_client, "diamond")
 
 
 @pytest.fixture
-def diamond(redis_client: redis.Redis) -> Bench:
-    return Bench(redis_client, "diamond")
+def fan(redis_client: redis.Redis) -> RunBench:
+    return RunBench(redis_client, "fan of arguments")
 
 
-@pytest.fixture
-def fan(redis_client: redis.Redis) -> Bench:
-    return Bench(redis_client, "fan of arguments")
-
-
-def test_create_writes_the_run_and_tells_what_is_due(chain: Bench) -> None:
+def test_create_writes_the_run_and_tells_what_is_due(chain: RunBench) -> None:
     assert chain.created.word == "CREATED"
     assert [(entry.node, entry.start, entry.to) for entry in chain.created.due] == [(1, 0, 1)]
     found = keyspace(chain.redis)
@@ -124,7 +79,7 @@ def test_create_writes_the_run_and_tells_what_is_due(chain: Bench) -> None:
     assert found[f"{chain.base}:due"] == {"1/0/0": "1"}
 
 
-def test_create_again_is_harmless_and_other_arguments_conflict(chain: Bench) -> None:
+def test_create_again_is_harmless_and_other_arguments_conflict(chain: RunBench) -> None:
     assert chain.unchanged(create(chain.run, NOW + 5)).word == "EXISTS"
     other = new_run(chain.flow.compiled, chain.shapes, {"x": b"2"}, key="k", queue="default", keep_ms=KEEP_MS)
     assert other.id == chain.run.id
@@ -132,7 +87,7 @@ def test_create_again_is_harmless_and_other_arguments_conflict(chain: Bench) -> 
     assert chain.unchanged(start(other, NOW)).word == "CONFLICT"
 
 
-def test_begin_notes_the_attempt_and_hands_out_inputs(chain: Bench) -> None:
+def test_begin_notes_the_attempt_and_hands_out_inputs(chain: RunBench) -> None:
     begun = chain.begin(1)
     assert (begun.word, begun.plan, begun.queue, begun.attempt, begun.errors, begun.crashes) == (
         "BEGUN",
@@ -146,24 +101,24 @@ def test_begin_notes_the_attempt_and_hands_out_inputs(chain: Bench) -> None:
     assert keyspace(chain.redis)[f"{chain.base}:tries"] == {"1/0": f"0|1|0|0|t1|{NOW}||"}
 
 
-def test_begin_again_with_the_same_token_changes_nothing(chain: Bench) -> None:
+def test_begin_again_with_the_same_token_changes_nothing(chain: RunBench) -> None:
     first = chain.begin(1)
     assert chain.unchanged(begin(chain.attempt(1, 0, "t1", 0), [chain.run.plan], NOW)) == first
 
 
-def test_an_attempt_begun_under_another_lease_was_a_crash(chain: Bench) -> None:
+def test_an_attempt_begun_under_another_lease_was_a_crash(chain: RunBench) -> None:
     chain.begin(1)
     begun = chain.begin(1, token="t2", now=NOW + 9)
     assert (begun.attempt, begun.crashes) == (2, 1)
     assert keyspace(chain.redis)[f"{chain.base}:tries"] == {"1/0": f"0|2|0|1|t2|{NOW + 9}||suspect"}
 
 
-def test_a_worker_that_has_not_the_plan_begins_nothing(chain: Bench) -> None:
+def test_a_worker_that_has_not_the_plan_begins_nothing(chain: RunBench) -> None:
     begun = chain.unchanged(begin(chain.attempt(1, 0, "t", 0), ["another", "and another"], NOW))
     assert (begun.word, begun.plan) == ("PLAN", chain.run.plan)
 
 
-def test_what_is_not_due_is_not_begun(chain: Bench) -> None:
+def test_what_is_not_due_is_not_begun(chain: RunBench) -> None:
     chain.done(1)
     done = chain.unchanged(begin(chain.attempt(1, 0, "t9", 0), [chain.run.plan], NOW))
     assert done.word == "DONE"
@@ -174,7 +129,7 @@ def test_what_is_not_due_is_not_begun(chain: Bench) -> None:
     assert chain.unchanged(begin(Attempt("nobody", 1, 0, 0, "t"), [chain.run.plan], NOW)).word == "GONE"
 
 
-def test_record_writes_the_outcome_and_tells_who_is_ready(diamond: Bench) -> None:
+def test_record_writes_the_outcome_and_tells_who_is_ready(diamond: RunBench) -> None:
     recorded = diamond.done(1, body="7")
     assert recorded.word == "RECORDED"
     assert [(entry.node, entry.start, entry.to) for entry in recorded.due] == [(1, 0, 1), (2, 0, 1), (3, 0, 1)]
@@ -187,7 +142,7 @@ def test_record_writes_the_outcome_and_tells_who_is_ready(diamond: Bench) -> Non
     assert [entry.node for entry in diamond.done(3).due if entry.node == 4] == [4]
 
 
-def test_record_again_changes_nothing_and_tells_again_what_is_due(chain: Bench) -> None:
+def test_record_again_changes_nothing_and_tells_again_what_is_due(chain: RunBench) -> None:
     chain.begin(1)
     first = chain.end(1)
     again = chain.unchanged(record(chain.attempt(1, 0, "t1", 0), Ending("ok", b"1"), chain.shapes.closure(1), NOW))
@@ -195,7 +150,7 @@ def test_record_again_changes_nothing_and_tells_again_what_is_due(chain: Bench) 
     assert again.due == first.due
 
 
-def test_a_stale_token_changes_nothing(chain: Bench) -> None:
+def test_a_stale_token_changes_nothing(chain: RunBench) -> None:
     chain.begin(1)
     chain.begin(1, token="t2")
     for verdict in ("ok", "again", "crashed", "fail"):
@@ -204,7 +159,7 @@ def test_a_stale_token_changes_nothing(chain: Bench) -> None:
     assert chain.end(1, token="t2").word == "RECORDED"
 
 
-def test_the_first_outcome_stays(chain: Bench) -> None:
+def test_the_first_outcome_stays(chain: RunBench) -> None:
     chain.begin(1)
     chain.end(1, body="1")
     chain.unchanged(record(chain.attempt(1, 0, "t1", 0), Ending("ok", b"2"), chain.shapes.closure(1), NOW))
@@ -214,7 +169,7 @@ def test_the_first_outcome_stays(chain: Bench) -> None:
 @pytest.mark.parametrize(
     "verdict, tries", [("again", "0|1|1|0||{now}|t1|"), ("crashed", "0|1|0|1||{now}|t1|"), ("fail", "0|1|1|0||{now}|t1|failed")]
 )
-def test_failures_are_counted_and_kept(chain: Bench, verdict: Any, tries: str) -> None:
+def test_failures_are_counted_and_kept(chain: RunBench, verdict: Any, tries: str) -> None:
     chain.begin(1)
     assert chain.end(1, verdict=verdict, body="error").word == "RECORDED"
     found = keyspace(chain.redis)
@@ -225,7 +180,7 @@ def test_failures_are_counted_and_kept(chain: Bench, verdict: Any, tries: str) -
     assert repeated.word == "ALREADY"
 
 
-def test_a_failed_run_keeps_one_clock_for_all_its_keys(diamond: Bench, redis_client: redis.Redis) -> None:
+def test_a_failed_run_keeps_one_clock_for_all_its_keys(diamond: RunBench, redis_client: redis.Redis) -> None:
     diamond.done(1)
     diamond.begin(2)
     diamond.begin(3, token="t3")
@@ -239,14 +194,14 @@ def test_a_failed_run_keeps_one_clock_for_all_its_keys(diamond: Bench, redis_cli
     assert all(0 < redis_client.pttl(key) <= KEEP_MS for key in redis_client.scan_iter(f"{diamond.base}:*"))
 
 
-def test_confirm_takes_out_what_is_in_its_queue(diamond: Bench) -> None:
+def test_confirm_takes_out_what_is_in_its_queue(diamond: RunBench) -> None:
     due = diamond.done(1).due
     assert diamond.client.run(confirm(diamond.run.id, due[:1])) == 1
     assert diamond.unchanged(confirm(diamond.run.id, due[:1])) == 0
     assert sorted(keyspace(diamond.redis)[f"{diamond.base}:due"]) == ["2/0/0", "3/0/0"]
 
 
-def test_a_fan_out_keeps_its_window(fan: Bench) -> None:
+def test_a_fan_out_keeps_its_window(fan: RunBench) -> None:
     """Five children with a window of two."""
     assert [(entry.start, entry.to) for entry in fan.created.due] == [(0, 2)]
     fan.client.run(confirm(fan.run.id, fan.created.due))
@@ -259,7 +214,7 @@ def test_a_fan_out_keeps_its_window(fan: Bench) -> None:
     assert fan.meta("open") == "0"
 
 
-def test_cancel_ends_a_run_once(diamond: Bench) -> None:
+def test_cancel_ends_a_run_once(diamond: RunBench) -> None:
     diamond.begin(1)
     assert diamond.client.run(cancel(diamond.run.id, "0", NOW)) == ("OK", "cancelled")
     assert diamond.unchanged(cancel(diamond.run.id, "0", NOW + 5)) == ("OK", "cancelled")
@@ -268,7 +223,7 @@ def test_cancel_ends_a_run_once(diamond: Bench) -> None:
     assert diamond.client.run(cancel("nobody", "0", NOW)) == ("GONE", "")
 
 
-def test_retry_gives_failures_a_new_epoch_and_leaves_the_rest(diamond: Bench, redis_client: redis.Redis) -> None:
+def test_retry_gives_failures_a_new_epoch_and_leaves_the_rest(diamond: RunBench, redis_client: redis.Redis) -> None:
     diamond.done(1)
     diamond.begin(3, token="t3")
     diamond.begin(2)
@@ -288,7 +243,7 @@ def test_retry_gives_failures_a_new_epoch_and_leaves_the_rest(diamond: Bench, re
     assert diamond.begin(2, token="new", epoch=1).attempt == 1
 
 
-def test_requests_for_an_earlier_generation_change_nothing(diamond: Bench) -> None:
+def test_requests_for_an_earlier_generation_change_nothing(diamond: RunBench) -> None:
     """A cancel or a retry that arrives late must not hit what was retried since."""
     run_id = diamond.run.id
     diamond.client.run(cancel(run_id, "0", NOW))
@@ -301,7 +256,7 @@ def test_requests_for_an_earlier_generation_change_nothing(diamond: Bench) -> No
     assert diamond.meta("status") == "cancelled"
 
 
-def test_a_survey_of_a_healthy_run_lists_its_jobs_and_writes_nothing(diamond: Bench) -> None:
+def test_a_survey_of_a_healthy_run_lists_its_jobs_and_writes_nothing(diamond: RunBench) -> None:
     diamond.done(1)
     page = diamond.unchanged(survey(diamond.run.id, diamond.shapes.everything, diamond.shapes.order, now_ms=NOW + 60_000))
     assert (page.word, sorted(page.jobs), page.position) == ("OK", [(2, 0, 0), (3, 0, 0)], -1)
@@ -309,7 +264,7 @@ def test_a_survey_of_a_healthy_run_lists_its_jobs_and_writes_nothing(diamond: Be
 
 def test_a_survey_goes_by_pages(redis_client: redis.Redis) -> None:
     flow = SHAPES["fan of arguments"].flow
-    bench = Bench(redis_client, "fan of arguments")
+    bench = RunBench(redis_client, "fan of arguments")
     shapes = Shapes(flow.compiled, "default", 30_000)
     xs = list(range(2500))
     run = new_run(flow.compiled, shapes, flow.compiled.bind((xs,), {}), key="big", queue="default", keep_ms=1)
@@ -327,7 +282,7 @@ def test_a_survey_goes_by_pages(redis_client: redis.Redis) -> None:
     assert pages >= 2
 
 
-def test_reissue_puts_back_what_is_missing_and_nothing_else(diamond: Bench) -> None:
+def test_reissue_puts_back_what_is_missing_and_nothing_else(diamond: RunBench) -> None:
     diamond.done(1)
     head = RunHead(diamond.run.id, diamond.flow.name, diamond.run.plan)
     assert hold(diamond.client, reissue(head, diamond.shapes, NOW)) == 2
@@ -339,7 +294,7 @@ def test_reissue_puts_back_what_is_missing_and_nothing_else(diamond: Bench) -> N
 
 
 def test_a_list_that_was_not_staged_whole_is_asked_for_again(redis_client: redis.Redis) -> None:
-    bench = Bench(redis_client, "fan of arguments")
+    bench = RunBench(redis_client, "fan of arguments")
     flow, shapes = bench.flow, bench.shapes
     run = new_run(flow.compiled, shapes, flow.compiled.bind((list(range(600)),), {}), key="staged", queue="default", keep_ms=1)
     for operation in (create(run, NOW), start(run, NOW)):
@@ -351,7 +306,7 @@ def test_a_list_that_was_not_staged_whole_is_asked_for_again(redis_client: redis
         redis_client.delete(*redis_client.scan_iter(f"{{run:{run.id}}}:*"))
 
 
-def test_a_sound_run_is_not_condemned(diamond: Bench) -> None:
+def test_a_sound_run_is_not_condemned(diamond: RunBench) -> None:
     diamond.done(1)
     diamond.begin(2)
     assert diamond.unchanged(condemn(diamond.run.id, diamond.outline, NOW)) == ("SOUND", "")
@@ -370,7 +325,7 @@ def test_a_sound_run_is_not_condemned(diamond: Bench) -> None:
         (lambda c, base: c.set(f"{base}:keys", "x"), "{run}:keys is no set"),
     ],
 )
-def test_a_damaged_run_is_condemned_and_says_why(diamond: Bench, damage: Any, why: str) -> None:
+def test_a_damaged_run_is_condemned_and_says_why(diamond: RunBench, damage: Any, why: str) -> None:
     diamond.done(1)
     diamond.begin(2)
     damage(diamond.redis, diamond.base)
@@ -380,14 +335,14 @@ def test_a_damaged_run_is_condemned_and_says_why(diamond: Bench, damage: Any, wh
     assert all(0 < diamond.redis.pttl(key) <= KEEP_MS for key in diamond.redis.scan_iter(f"{diamond.base}:*"))
 
 
-def test_a_run_without_a_head_is_lost(diamond: Bench) -> None:
+def test_a_run_without_a_head_is_lost(diamond: RunBench) -> None:
     diamond.redis.hdel(f"{diamond.base}:meta", "plan")
     assert diamond.unchanged(condemn(diamond.run.id, diamond.outline, NOW)) == ("LOST", "R:meta is incomplete")
     diamond.redis.set(f"{diamond.base}:meta", "x")
     assert diamond.unchanged(condemn(diamond.run.id, diamond.outline, NOW)) == ("LOST", "R:meta is no hash")
 
 
-def test_an_ended_run_leaves_the_live_ones_unless_it_was_listed_since(diamond: Bench) -> None:
+def test_an_ended_run_leaves_the_live_ones_unless_it_was_listed_since(diamond: RunBench) -> None:
     client, run_id = diamond.client, diamond.run.id
     shard = shard_of(run_id)
     client.run(list_run(run_id, "live", now_ms=NOW))
@@ -400,7 +355,7 @@ def test_an_ended_run_leaves_the_live_ones_unless_it_was_listed_since(diamond: B
     assert client.run(trim_ended(shard, NOW + 5001)) == 1
 
 
-def test_a_run_that_is_not_there_yet_is_not_taken_for_gone(diamond: Bench) -> None:
+def test_a_run_that_is_not_there_yet_is_not_taken_for_gone(diamond: RunBench) -> None:
     client, shard = diamond.client, shard_of("soon")
     client.run(list_run("soon", "live", now_ms=NOW))
     client.run(list_run("soon", "gone", now_ms=NOW + 59_000))
@@ -409,7 +364,7 @@ def test_a_run_that_is_not_there_yet_is_not_taken_for_gone(diamond: Bench) -> No
     assert "soon" not in client.run(live_page(shard, "", 10))
 
 
-def test_live_runs_are_read_by_pages(diamond: Bench) -> None:
+def test_live_runs_are_read_by_pages(diamond: RunBench) -> None:
     names = [f"run-{n:03}" for n in range(0, 400, 8)]
     shard = shard_of(names[0])
     for at, name in enumerate(names):
@@ -421,13 +376,13 @@ def test_live_runs_are_read_by_pages(diamond: Bench) -> None:
     assert diamond.client.run(live_page(shard, "vanished", 2)) == here[:2]
 
 
-def test_the_janitors_turn_is_one_workers_for_a_round(diamond: Bench) -> None:
+def test_the_janitors_turn_is_one_workers_for_a_round(diamond: RunBench) -> None:
     assert diamond.client.run(take_janitor_turn("a", 5000)) == 0
     assert diamond.client.run(take_janitor_turn("a", 5000)) == 0
     assert 0 < diamond.client.run(take_janitor_turn("b", 5000)) <= 5000
 
 
-def test_a_plans_term_never_becomes_shorter(diamond: Bench) -> None:
+def test_a_plans_term_never_becomes_shorter(diamond: RunBench) -> None:
     client = diamond.client
     plan = diamond.flow.compiled.plan
     assert client.run(load_plan("0")) is None
