@@ -85,8 +85,8 @@ class TurnBench:
             "plans": self.plans if plans is None else plans,
         }  # fmt: skip
         operation: Operation[Any] = Operation(script("turn"), "{default}:meta", (now, "w", seq, pack_message(message)), _texts)
-        *lists, next_due = cast("list[Any]", self.client.run(operation))
-        return Turned(*lists, int(next_due))
+        finished, jobs, returned, owed, damaged, next_due = cast("list[Any]", self.client.run(operation))
+        return Turned(finished, jobs, returned, owed, damaged, int(next_due))
 
     def effect(self, *finishes: dict[str, Any], **options: Any) -> tuple[Turned, dict[str, Any]]:
         """Take one turn; return its reply and all that it changed."""

@@ -134,3 +134,29 @@ def test_a_job_that_goes_to_the_front_overtakes_nobody_in_its_group(redis_client
         do(redis_client, "enqueue_job", f"return enqueue_job(Q, {job}, 5, tally)")
     assert keyspace(redis_client)["{q}:g:g:wait"] == ["beforeg", "ag"]
     assert keyspace(redis_client)["{q}:wait"] == ["a", "before"]
+
+
+def test_a_leased_job_has_all_that_the_ends_of_a_lease_need(redis_client: redis.Redis, seed: Seed) -> None:
+    seed.job("a", "wait", backoff_ms=700)
+    lease = "tally.leases = 0 local lease = lease_job(Q, 'a', nil, 5, 0, 't', tally)"
+    assert do(redis_client, "lease_job", f"{lease} return lease.backoff_ms") == 700
+    seed.job("a", "wait")
+    redis_client.hdel("{q}:job:a", "backoff_ms")
+    assert do(redis_client, "lease_job", f"{lease} return lease.backoff_ms") == 0
+
+
+def test_a_long_error_is_cut(redis_client: redis.Redis) -> None:
+    assert call(redis_client, "note_error", "{#note_error({}, string.rep('x', 5000), 5)[2]}") == [4096]
+    assert call(redis_client, "note_error", "{#note_error({}, '', 5), #note_error({}, nil, 5)}") == [0, 0]
+
+
+def test_no_job_has_an_empty_name(redis_client: redis.Redis) -> None:
+    assert do(redis_client, "remove_one", "return remove_one(Q, '', 'wait', 5, tally)") == b"BAD_JOB_ID"
+
+
+def test_without_a_caller_every_call_is_new_and_none_is_kept(redis_client: redis.Redis) -> None:
+    redis_client.set("{q}:sent:", "x", ex=60)
+    for client in ("nil", "''"):
+        assert do(redis_client, "replay_get", f"return replay_get(Q, {client}, 1)") == b"NEW"
+        do(redis_client, "replay_put", f"replay_put(Q, {client}, 1, {{}})")
+    assert redis_client.get("{q}:sent:") == b"x"

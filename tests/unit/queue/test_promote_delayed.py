@@ -41,6 +41,14 @@ def test_due_jobs_join_their_lines_the_longest_due_first(effect: Any, seed: Seed
     }  # fmt: skip
 
 
+def test_a_job_that_names_an_empty_group_waits_in_none(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    """As foreign clients write it."""
+    seed.job("a", "delayed", due=1)
+    redis_client.hset("{q}:job:a", "gid", "")
+    _, changed = effect(promote())
+    assert changed["{q}:wait"] == ["a"]
+
+
 def test_at_most_so_many(effect: Any, seed: Seed) -> None:
     for number in range(5):
         seed.job(f"j{number}", "delayed", due=1000 + number)

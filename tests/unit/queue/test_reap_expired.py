@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import redis
 from keyspace import Expiring, keyspace
 from queue_seed import Seed
 
 from omniq_flow.queue import OmniqClient
 from omniq_flow.queue.calls import Call
-from omniq_flow.queue.operations import reap_expired
+from omniq_flow.queue.operations import enqueue, reap_expired
 
 
 def reap(now_ms: int = 50_000, seq: int = 1, **options: Any) -> Any:
@@ -177,3 +178,73 @@ def test_a_stale_lease_on_a_job_that_waits_is_dropped_without_touching_the_job(e
     result, changed = effect(reap())
     assert result == 1
     assert changed == {"{q}:active": None, "{q}:stats": {"last_activity_ms": "50000", "active": "0"}, "{q}:sent:me": [1, ["OK", "1"]]}
+
+
+def join(seed: Seed, inflight: int) -> Any:
+    """A group of two places of which one is held and `inflight` are stated, and another group's lease: two leases in all."""
+    seed.job("held", "active", lock=90_000, gid="g")
+    seed.job("other", "active", lock=90_000, gid="other")
+    seed.group("g", inflight=inflight, limit=2)
+    return enqueue("q", "a", b"{}", call=Call("", 0), gid="g", now_ms_override=50_000)
+
+
+def note(client: redis.Redis, **fields: Any) -> None:
+    client.hset("{q}:lost", mapping={"since": 1, "cursor": 0} | fields)
+    client.expire("{q}:lost", 60)
+
+
+def test_a_group_that_states_no_more_leases_than_there_are_is_believed(effect: Any, seed: Seed) -> None:
+    _, changed = effect(join(seed, inflight=2))
+    assert not {"{q}:g:g:inflight", "{q}:groups:ready"} & changed.keys()
+
+
+def test_a_group_is_counted_once_after_places_were_lost(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    operation = join(seed, inflight=2)
+    note(redis_client, **{"gid:other": 1})
+    _, changed = effect(operation)
+    assert (changed["{q}:g:g:inflight"], changed["{q}:groups:ready"]) == ("1", {"g": 50_000})
+    assert changed["{q}:lost"] == Expiring({"since": "1", "cursor": "0", "gid:other": "1", "gid:g": "1"})
+
+
+def test_a_group_that_was_counted_since_is_believed(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    operation = join(seed, inflight=2)
+    note(redis_client, **{"gid:g": 1})
+    _, changed = effect(operation)
+    assert not {"{q}:g:g:inflight", "{q}:groups:ready", "{q}:lost"} & changed.keys()
+
+
+@pytest.mark.parametrize("leases, counted", [(5000, True), (5001, False)])
+def test_more_than_five_thousand_leases_are_not_counted(
+    effect: Any, seed: Seed, redis_client: redis.Redis, leases: int, counted: bool
+) -> None:
+    operation = join(seed, inflight=2)
+    note(redis_client)
+    redis_client.zadd("{q}:active", {f"x{number}": 90_000 for number in range(leases - 2)})
+    _, changed = effect(operation)
+    assert ("{q}:g:g:inflight" in changed) is counted
+    redis_client.delete("{q}:active")
+
+
+def test_all_leases_are_read_once_for_all_groups_of_a_call(commands: Any, seed: Seed) -> None:
+    for gid, lost in (("g", 1), ("h", 3)):
+        seed.job(f"{gid}1", "wait", gid=gid)
+        seed.group(gid, inflight=lost, limit=lost)
+    assert commands(reap())["zrange"] == 4, "the waiting jobs, the leases, and the end of the line for each group"
+
+
+def test_lost_places_are_noted_once_in_a_call_and_anew_in_each(effect: Any, commands: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    note(redis_client, **{"gid:g": 1})
+    redis_client.set("{q}:has_groups", "1")
+    for number in range(2):
+        seed.job(f"ghost{number}", "active", lock=1)
+        redis_client.delete(f"{{q}}:job:ghost{number}")
+    assert commands(reap())["del"] == 1
+    assert keyspace(redis_client)["{q}:lost"] == Expiring({"since": "50000", "cursor": "0"})
+
+
+def test_a_job_that_names_an_empty_group_holds_no_place(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    """As foreign clients write it."""
+    seed.job("a", "active", lock=1)
+    redis_client.hset("{q}:job:a", "gid", "")
+    _, changed = effect(reap())
+    assert "groups_ready" not in changed["{q}:stats"]

@@ -87,6 +87,15 @@ def test_a_batch_says_what_became_of_each(omniq: OmniqClient, redis_client: redi
     assert redis_client.exists("{q}:job:plain", "{q}:wait") == 0
 
 
+def test_a_job_that_names_an_empty_group_waits_in_none(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    """As foreign clients write it."""
+    seed.job("a", "wait")
+    redis_client.hset("{q}:job:a", "gid", "")
+    with pytest.raises(LaneMismatch):
+        omniq.remove_job(queue="q", job_id="a", lane="gwait")
+    omniq.remove_job(queue="q", job_id="a", lane="wait")
+
+
 def test_lanes_and_sizes_are_checked_before_anything_is_sent() -> None:
     call = Call("me", 1)
     for lane in ("active", "groups", "", None):

@@ -121,7 +121,7 @@ def test_a_call_leases_a_thousand_jobs_at_most(omniq: OmniqClient, redis_client:
             Seed(pipeline).job(f"j{number}", "wait")
         pipeline.execute()
     raw = redis_client.eval(script("reserve").text, 1, "{q}:meta", 2000, 5000, 0, "me", 1)
-    assert len(raw) == 1 + 1000  # type: ignore[arg-type]
+    assert len(raw) == 1 + 1000
     assert redis_client.llen("{q}:wait") == 2
 
 
@@ -182,6 +182,12 @@ def test_a_job_of_which_little_is_left_is_leased_with_what_there_is(effect: Any,
     result, changed = effect(take())
     assert result == ReserveJob("a", "", 2000, 1, 1, "", "me.1:1", 0)
     assert changed["{q}:active"] == {"a": 2000}
+
+
+def test_without_a_caller_nothing_is_remembered_nor_looked_up(commands: Any, seed: Seed) -> None:
+    seed.job("a", "wait")
+    ran = commands(reserve("q", call=Call("", 0), now_ms=2000))
+    assert (ran["hset"], ran["get"], ran["set"]) == (2, 0, 0), "the job and the stats are written"
 
 
 def test_an_older_call_claims_nothing(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:

@@ -38,6 +38,14 @@ def test_a_grouped_job_waits_in_its_group(effect: Any, seed: Seed) -> None:
     assert changed["{q}:groups:ready"] == {"g": 2000}
 
 
+def test_a_job_that_names_an_empty_group_waits_in_none(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    """As foreign clients write it."""
+    seed.job("a", "failed")
+    redis_client.hset("{q}:job:a", "gid", "")
+    _, changed = effect(retry_failed("q", "a", call=Call("me", 1), now_ms=2000))
+    assert changed["{q}:wait"] == ["a"]
+
+
 def test_only_failed_jobs_can_be_retried(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
     for lane in ("wait", "active", "delayed", "completed"):
         seed.job(lane, lane)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -141,7 +141,7 @@ def test_the_end_of_a_run_moves_it_in_the_index_and_is_told(bench: TurnBench, re
     shard = shard_of(run.id)
     jobs = bench.turn(seq=1).jobs
     redis_client.zadd(f"{{runs:{shard}}}:ended", {"old": NOW - 1, "newer": NOW + 5})
-    with redis_client.pubsub() as told:
+    with cast("Any", redis_client).pubsub() as told:
         told.subscribe(f"{{run:{run.id}}}:ended")
         told.get_message(timeout=1)
         turned, changed = bench.effect(*map(bench.end, jobs), seq=2, now=NOW + 5)
