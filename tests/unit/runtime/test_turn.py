@@ -164,6 +164,13 @@ def test_a_turn_that_ends_a_run_does_not_list_it_twice(bench: TurnBench, command
     assert commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2))["publish"] == 1
 
 
+def test_what_a_turn_has_written_of_a_run_is_not_written_again(bench: TurnBench, commands_of: Any) -> None:
+    bench.start("chain")
+    (job,) = bench.turn(seq=1).jobs
+    ran = commands_of(lambda: bench.turn(bench.end(job), seq=2, claim=False))
+    assert (ran["hset"], ran["hget"]) == (6, 2), "two jobs, the outcome, the nodes, the head, and the stats of the queue"
+
+
 def test_a_stale_finish_leaves_its_job_leased(bench: TurnBench) -> None:
     run = bench.start("chain")
     (job,) = bench.turn(seq=1).jobs
