@@ -60,7 +60,7 @@ local function on_queue(queue, part)
   local fine, why = pcall(part)
   if fine then return true end
   broken_queues[queue] = true
-  damaged[#damaged + 1] = {queue, type(why) == 'table' and why.err or tostring(why)}
+  damaged[#damaged + 1] = {queue, tostring(why)}
   return false
 end
 
@@ -80,9 +80,8 @@ local function record_one(k, f)
         ready[#ready + 1] = {head, n, from, to, shapes[n], front}
       end
     end)
-    return recorded, (waits or recorded == 'ALREADY') and redis.call('HGETALL', run.R .. ':due') or {}
+    return recorded, (waits or recorded == 'ALREADY') and redis.call('HGETALL', run.R .. ':due')
   end)
-  if word == 'BROKEN' then return {word, {more}} end
   deliveries[k] = ready
   return {word, more or {}}
 end

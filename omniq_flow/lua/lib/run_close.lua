@@ -23,7 +23,7 @@ local function run_close(run, now)
     local head = {'updated_ms', digits(now)}
     for field, value in pairs(run.head) do
       head[#head + 1] = field
-      head[#head + 1] = type(value) == 'number' and digits(value) or value
+      head[#head + 1] = value
     end
     redis.call('HSET', run.R .. ':meta', unpack(head))
     run.head = {}

@@ -13,7 +13,7 @@ local function run_complete(run, first, shapes, now, deliver)
   while #complete > 0 do
     local n = table.remove(complete)
     local done = run_node(run, n)
-    if not done.ended then node_set(done, 'ended', now) end
+    node_set(done, 'ended', now)
     run.open = run.open - 1
     run.head.open = run.open
     for _, successor in ipairs(shapes[n].feeds) do

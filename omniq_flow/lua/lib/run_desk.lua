@@ -16,7 +16,7 @@ local function run_desk(now)
   local function guarded(id, part)
     local fine, word, more = pcall(part)
     if fine then return word, more end
-    broken[id] = type(word) == 'table' and word.err or tostring(word)
+    broken[id] = tostring(word)
     return 'BROKEN', broken[id]
   end
 

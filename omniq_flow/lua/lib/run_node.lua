@@ -11,8 +11,8 @@ local function run_node(run, n)
     n .. ':tries', n .. ':began', n .. ':ended')
   if not got[2] then error('node ' .. n .. ' is missing in R:nodes') end
   node = {
-    n = n, inputs = got[1] or '', left = tonumber(got[2]), of = tonumber(got[3] or ''), open = tonumber(got[4] or ''),
-    next = tonumber(got[5] or ''), tries = tonumber(got[6] or '0'), began = tonumber(got[7] or ''), ended = tonumber(got[8] or ''),
+    n = n, inputs = got[1] or '', left = tonumber(got[2]), of = tonumber(got[3]), open = tonumber(got[4]),
+    next = tonumber(got[5]), tries = tonumber(got[6] or '0'), began = tonumber(got[7]), ended = tonumber(got[8]),
     changed = {},
   }
   run.nodes[n] = node

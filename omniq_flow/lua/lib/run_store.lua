@@ -7,7 +7,7 @@
 -- cost:    1 command a staged list
 local function run_staged(R, finish)
   for _, list in ipairs(finish.lists) do
-    if not list.items and list.count > 0 then
+    if not list.items then
       local length = redis.call('LLEN', R .. ':stage:' .. finish.token .. ':' .. list.source)
       if length == 0 then length = redis.call('LLEN', R .. ':list:' .. list.source) end
       if length ~= list.count then return false end
