@@ -8,19 +8,8 @@ from typing import Any
 import pytest
 import redis
 from keyspace import keyspace
+from lua_parts import call, do
 from queue_seed import Seed
-
-from omniq_flow.queue.scripts import script
-
-
-def call(client: redis.Redis, part: str, expression: str, *arguments: Any) -> Any:
-    """Return what an expression gives where a part of the Lua is at hand; the arguments are ARGV."""
-    return client.eval(f"{script(f'lib/{part}').text}\nreturn {expression}", 0, *arguments)
-
-
-def do(client: redis.Redis, part: str, statements: str) -> Any:
-    """Run statements of Lua where a part is at hand, on the queue `q`."""
-    return client.eval(f"{script(f'lib/{part}').text}\nlocal Q, tally = '{{q}}', {{}}\n{statements}", 0)
 
 
 @pytest.mark.parametrize("given, told", [("1", 1), ("1759000000000", 1_759_000_000_000), ("1500.7", 1500)])

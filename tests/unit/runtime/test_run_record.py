@@ -12,7 +12,7 @@ from world_flows import first, join, left, numbers, right, second_time
 
 from omniq_flow import flow
 from omniq_flow.errors import ServerRefused
-from omniq_flow.runtime.operations import Ending, begin, cancel, confirm, record, retry, stage
+from omniq_flow.runtime.operations import Ending, begin, cancel, confirm, record, retry, stage, unstage
 from omniq_flow.runtime.outcomes import PackedList
 
 pytestmark = pytest.mark.keeps_keys
@@ -33,6 +33,11 @@ def wide(n: int) -> int:
 @flow
 def narrow(n: int) -> int:
     return join(left.opts(window=40).map(numbers(n)))
+
+
+@flow
+def literal(x: int) -> list[list[int]]:
+    return [left.map([x, 2, 3]), right.map([])]
 
 
 @flow
@@ -74,6 +79,35 @@ def test_a_worker_that_serves_no_plan_hears_of_the_end_all_the_same(redis_client
     assert bench.unchanged(begin(bench.attempt(1, 0, "t", 0), [], NOW)).word == "PLAN"
     bench.client.run(cancel(bench.run.id, "0", NOW))
     assert bench.unchanged(begin(bench.attempt(1, 0, "t", 0), [], NOW)).word == "OVER"
+
+
+def test_a_worker_may_serve_several_plans(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "chain")
+    for token, plans in (("t1", [bench.run.plan, "another"]), ("t2", ["another", bench.run.plan])):
+        assert bench.client.run(begin(bench.attempt(1, 0, token, 0), plans, NOW)).word == "BEGUN"
+
+
+def test_a_run_that_is_gone_has_nothing_to_record(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "chain")
+    redis_client.delete(*redis_client.keys(f"{bench.base}:*"))
+    assert bench.unchanged(ending(bench, 1)).word == "GONE"
+
+
+def test_what_was_told_is_confirmed_and_nothing_else(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "parallel")
+    first_due, second_due, third_due = bench.created.due
+    longer = second_due._replace(to=second_due.to + 1)
+    confirmed, changed = bench.effect(confirm(bench.run.id, [first_due, longer, third_due]))
+    assert confirmed == 2
+    assert changed == {"due": {first_due.field: None, third_due.field: None}}
+
+
+def test_what_was_staged_for_nothing_is_dropped(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "chain")
+    for source in ("0", "m2", "kept"):
+        bench.client.run(stage(bench.run.id, "t", source, 0, [b"x"], starting=True))
+    _, changed = bench.effect(unstage(bench.run.id, "t", ["0", "m2", "never"]))
+    assert changed == {"stage:t:0": None, "stage:t:m2": None}
 
 
 def test_an_outcome_is_stored_and_counted_for_its_successors(redis_client: redis.Redis) -> None:
@@ -148,6 +182,42 @@ def test_an_attempt_that_is_followed_by_another_is_counted(redis_client: redis.R
     assert changed == {"tries": {"1/0": tries}, "fails": {"1/0": "error"}}
 
 
+@pytest.mark.parametrize("tries", ["1|1|1|0||7|t1|", "1|1|0|0|t1|7||"])
+def test_an_end_in_another_epoch_is_stale_whatever_its_token(redis_client: redis.Redis, tries: str) -> None:
+    bench = RunBench(redis_client, "chain")
+    redis_client.hset(f"{bench.base}:tries", "1/0", tries)
+    assert bench.unchanged(ending(bench, 1)).word == "STALE"
+
+
+def test_a_child_that_is_done_is_neither_begun_nor_recorded_again(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "fan of arguments")
+    bench.done(1, 0)
+    assert bench.unchanged(starting(bench, 1, 0)).word == "DONE"
+    assert bench.unchanged(ending(bench, 1, 0)).word == "ALREADY"
+    assert bench.unchanged(starting(bench, 1, 9, epoch=1)).word == "STALE", "another child is not"
+
+
+def test_a_fan_out_over_results_has_as_many_children(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "fan of fan")
+    bench.begin(1)
+    bench.client.run(ending(bench, 1, body="L2", lists=(PackedList("1", (2,), [b"0", b"1"]),)))
+    bench.done(2, 0)
+    bench.begin(2, 1)
+    _, changed = bench.effect(ending(bench, 2, 1))
+    assert changed["nodes"] == {
+        "2:open": "0", "2:ended": "1000005", "3:left": "0", "3:of": "2", "3:open": "2", "3:next": "2",
+    }  # fmt: skip
+    assert changed["keys"] == {"list:1", "out:2", "out:3"}
+
+
+def test_a_list_of_one_large_element_must_be_staged_too(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, wide, 1)
+    bench.begin(1)
+    large = PackedList("1", (2,), [b"x" * 2_000_000])
+    assert not large.small
+    assert bench.unchanged(ending(bench, 1, body="L1", lists=(large,))).word == "UNSTAGED"
+
+
 def test_a_failure_for_good_ends_the_run(redis_client: redis.Redis) -> None:
     bench = RunBench(redis_client, "chain")
     bench.begin(1)
@@ -181,6 +251,34 @@ def test_a_key_that_a_late_writer_makes_gets_the_rest_of_the_term(redis_client: 
     redis_client.delete(f"{bench.base}:fails")
     bench.end(1, 1, token="t2", now=NOW + KEEP_MS + 5, verdict="again", body="error")
     assert redis_client.pttl(f"{bench.base}:fails") <= 1, "the term is over"
+
+
+def test_a_late_writer_does_not_begin_the_term_anew(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "fan of arguments")
+    bench.begin(1, 0)
+    bench.client.run(cancel(bench.run.id, "0", NOW))
+    for name in ("meta", "list:0"):
+        redis_client.pexpire(f"{bench.base}:{name}", 10_000)
+    bench.end(1, 0, now=NOW + 5)
+    assert redis_client.pttl(f"{bench.base}:meta") <= 10_000
+    assert redis_client.pttl(f"{bench.base}:list:0") <= 10_000
+
+
+def test_a_clock_of_our_days_is_written_to_the_digit(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "chain")
+    now = 1_759_000_000_001
+    bench.begin(1, now=now)
+    bench.client.run(cancel(bench.run.id, "0", now))
+    assert (bench.meta("ended_ms"), bench.meta("updated_ms")) == (str(now), str(now))
+    assert keyspace(redis_client)[f"{bench.base}:nodes"][0]["1:began"] == str(now)
+
+
+def test_a_fan_out_over_a_literal_has_its_size_from_the_start(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, literal, 1)
+    assert {name: value for name, value in keyspace(redis_client)[f"{bench.base}:nodes"].items() if name[1:] != ":inputs"} == {
+        "1:left": "0", "1:of": "3", "1:open": "3", "1:next": "3", "2:left": "0", "2:of": "0", "2:open": "0", "2:next": "0",
+        "2:ended": str(NOW),
+    }  # fmt: skip
 
 
 def test_an_ended_run_that_nobody_touches_keeps_its_term(redis_client: redis.Redis) -> None:
@@ -349,4 +447,8 @@ def test_an_ended_run_hands_out_nothing(redis_client: redis.Redis) -> None:
     redis_client.delete(f"{bench.base}:due")
     bench.end(1, 0)
     assert not redis_client.exists(f"{bench.base}:due")
+    chain = RunBench(redis_client, "chain")
+    chain.begin(1)
+    chain.client.run(cancel(chain.run.id, "0", NOW))
+    assert [entry.node for entry in chain.end(1).due] == [1], "as was noted when it was created"
     assert bench.client.run(retry(bench.run.id, "0", NOW)) == "OK"

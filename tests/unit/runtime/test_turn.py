@@ -7,14 +7,15 @@ from typing import Any, cast
 import pytest
 import redis
 from keyspace import Expiring, changes, keyspace
+from lua_parts import commands_within
 from turn_bench import KEEP_MS, NOW, TurnBench
-from world_flows import elsewhere, first, left, numbers
+from world_flows import alone, elsewhere, first, left, numbers, right
 
 from omniq_flow import flow
 from omniq_flow.queue.calls import Call
 from omniq_flow.queue.operations import enqueue
 from omniq_flow.runtime.keys import shard_of
-from omniq_flow.runtime.operations import cancel, retry
+from omniq_flow.runtime.operations import cancel, enqueue_jobs, retry
 from omniq_flow.runtime.outcomes import PackedList
 
 pytestmark = pytest.mark.keeps_keys
@@ -30,6 +31,21 @@ def two_numbers(x: int) -> list[int]:
 @flow
 def wide(n: int) -> list[int]:
     return left.map(numbers(n))
+
+
+@flow
+def narrow(n: int) -> list[int]:
+    return left.opts(window=4).map(numbers(n))
+
+
+@flow
+def crowd(n: int) -> list[int]:
+    return alone.map(numbers(n), 5)
+
+
+@flow
+def branches(x: int) -> list[int]:
+    return [left(first(x)), right(x)]
 
 
 @flow
@@ -49,8 +65,7 @@ def commands_of(redis_client: redis.Redis) -> Any:
     def count(call: Any) -> dict[str, int]:
         redis_client.config_resetstat()
         call()
-        stats: Any = redis_client.info("commandstats")
-        return {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()}
+        return commands_within(redis_client)
 
     return count
 
@@ -121,6 +136,43 @@ def test_a_successor_is_claimed_in_the_same_turn_ahead_of_what_waits(bench: Turn
     assert bench.turn(bench.end(job), seq=2, room=1).claimed == ["2/0/0"]
 
 
+def waiting(client: redis.Redis) -> list[str]:
+    return [name.decode().partition("/")[2] for name in client.lrange(f"{Q}:wait", 0, -1)]
+
+
+def test_the_first_children_go_ahead_of_the_line_and_later_ones_behind_it(bench: TurnBench, redis_client: redis.Redis) -> None:
+    bench.start(narrow, 6)
+    (job,) = bench.turn(seq=1).jobs
+    bench.start("chain", key="behind")
+    lists = (PackedList("1", (2,), [b"%d" % number for number in range(6)]),)
+    bench.turn(bench.end(job, body="L6", lists=lists), seq=2, claim=False)
+    assert waiting(redis_client) == ["2/0/0", "2/1/0", "2/2/0", "2/3/0", "1/0/0"]
+    (child,) = bench.turn(seq=3, room=1).jobs
+    bench.turn(bench.end(child), seq=4, claim=False)
+    assert waiting(redis_client) == ["2/1/0", "2/2/0", "2/3/0", "1/0/0", "2/4/0"]
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_children_of_one_fan_out_that_end_together_hand_out_250_more_in_all(
+    bench: TurnBench, redis_client: redis.Redis, limited: bool
+) -> None:
+    run = bench.start(crowd if limited else wide, 2000)
+    (job,) = bench.turn(seq=1).jobs
+    lists = (PackedList("1", (2,), [b"1"] * 2000),)
+    message = bench.end(job, body="L2000", lists=lists)
+    message["finish"]["lists"][0]["items"] = ["1"] * 2000
+    bench.turn(message, seq=2, claim=False)
+    redis_client.delete(f"{{run:{run.id}}}:due")
+    if limited:
+        jobs = [{"n": 2, "i": i, "epoch": 0, "gid": "", "limit": 0} for i in range(250)]
+        bench.client.run(enqueue_jobs("default", (run.id, run.flow, run.plan), jobs, 30_000, front=False, now_ms=NOW))
+    children = bench.turn(seq=3, room=3).jobs
+    assert len(children) == 3
+    bench.turn(*map(bench.end, children), seq=4, claim=False)
+    assert redis_client.hget(f"{{run:{run.id}}}:nodes", "2:next") == b"500"
+    assert redis_client.hgetall(f"{{run:{run.id}}}:due") == ({b"2/250/0": b"500"} if limited else {})
+
+
 @pytest.mark.parametrize("delay_ms", [0, 500])
 def test_an_attempt_that_is_tried_again_gives_its_job_back(bench: TurnBench, delay_ms: int) -> None:
     run = bench.start("chain")
@@ -157,11 +209,33 @@ def test_the_end_of_a_run_moves_it_in_the_index_and_is_told(bench: TurnBench, re
     )
 
 
-def test_a_turn_that_ends_a_run_does_not_list_it_twice(bench: TurnBench, commands_of: Any) -> None:
+def test_a_turn_that_ends_a_run_does_not_end_it_twice(bench: TurnBench, commands_of: Any) -> None:
     """The runs are written before and after the claims; what ended in the first half is done with."""
     bench.start(two_numbers, 3)
     jobs = bench.turn(seq=1).jobs
-    assert commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2))["publish"] == 1
+    ran = commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2))
+    assert (ran["publish"], ran["pexpire"]) == (1, 7), "one for each key of a run"
+
+
+def test_a_run_that_is_gone_is_looked_for_once(bench: TurnBench, commands_of: Any, redis_client: redis.Redis) -> None:
+    run = bench.start(two_numbers, 3)
+    jobs = bench.turn(seq=1).jobs
+    redis_client.delete(*redis_client.keys(f"{{run:{run.id}}}:*"))
+    assert commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2, claim=False))["hmget"] == 3, "the run, and both leases"
+
+
+def test_a_run_that_broke_is_left_alone_from_then_on(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """Neither what was done of it before the damage was met is written, nor what comes after."""
+    run = bench.start("parallel")
+    jobs = bench.turn(seq=1, queues=("default", "other")).jobs
+    redis_client.set(f"{{run:{run.id}}}:fails", "x")
+    finishes = [bench.end(jobs[0]), bench.end(jobs[1], "again"), bench.end(jobs[2])]
+    turned, changed = bench.effect(*finishes, seq=2, claim=False)
+    assert turned.words == ["BROKEN"] * 3
+    assert len({why for _, (why,) in turned.finished}) == 1
+    names = {key.rpartition(":")[2] for key in changed}
+    assert names == {"out", "tries"}, "the outcome was written before"
+    assert list(changed[f"{{run:{run.id}}}:out"]) == ["1"]
 
 
 def test_what_a_turn_has_written_of_a_run_is_not_written_again(bench: TurnBench, commands_of: Any) -> None:
@@ -194,7 +268,7 @@ def test_a_job_whose_run_is_gone_is_acked_also_if_it_should_be_tried_again(bench
     run = bench.start("chain")
     (job,) = bench.turn(seq=1).jobs
     redis_client.delete(*redis_client.keys(f"{{run:{run.id}}}:*"))
-    turned, changed = bench.effect(bench.end(job, "again"), seq=2)
+    turned, changed = bench.effect(bench.end(job, "again"), seq=2, claim=False)
     assert turned.words == ["GONE"]
     assert changed[f"{Q}:completed"] == [job[1]]
     assert not [key for key in changed if key.startswith("{run")]
@@ -225,7 +299,8 @@ def test_a_lease_that_passed_to_another_worker_is_not_acked(bench: TurnBench, re
     bench.start("chain")
     (job,) = bench.turn(seq=1).jobs
     redis_client.hset(f"{Q}:job:{job[1]}", "lease_token", "another")
-    _, changed = bench.effect(bench.end(job), seq=2, claim=False)
+    turned, changed = bench.effect(bench.end(job), seq=2, claim=False)
+    assert turned == ([["RECORDED", []]], [], [], [], [], -1)
     assert f"{Q}:completed" not in changed
     assert f"{Q}:job:{job[1]}" not in changed
 
@@ -305,9 +380,38 @@ def test_successors_for_a_damaged_queue_stay_due_and_hold_up_the_ack(bench: Turn
     assert changed[f"{Q}:completed"] == [f"{other.id}/1/0/0"]
 
 
+def test_all_that_is_for_a_damaged_queue_stays_due(bench: TurnBench, redis_client: redis.Redis) -> None:
+    for key in "ab":
+        bench.start(away, 3, key=key)
+    jobs = bench.turn(seq=1).jobs
+    redis_client.set("{other}:wait", "x")
+    turned = bench.turn(*map(bench.end, jobs), seq=2, claim=False)
+    assert turned.finished == [["RECORDED", ["2/0/0", "1"]]] * 2
+    assert [queue for queue, _ in turned.damaged] == ["other"]
+
+
+def test_what_breaks_a_run_keeps_its_earlier_successors_out(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start(branches, 3)
+    jobs = {job[1].split("/")[1]: job for job in bench.turn(seq=1).jobs}
+    redis_client.set(f"{{run:{run.id}}}:fails", "x")
+    turned = bench.turn(bench.end(jobs["1"]), bench.end(jobs["3"], "again"), seq=2, claim=False)
+    assert turned.words == ["BROKEN", "BROKEN"]
+    assert waiting(redis_client) == []
+
+
+def test_what_waits_besides_is_not_told(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start("chain")
+    (job,) = bench.turn(seq=1).jobs
+    redis_client.hset(f"{{run:{run.id}}}:due", "9/0/0", 1)
+    turned, changed = bench.effect(bench.end(job), seq=2, claim=False)
+    assert turned.finished == [["RECORDED", []]]
+    assert changed[f"{Q}:completed"] == [job[1]]
+
+
 def test_a_damaged_queue_is_told_once_and_the_others_are_served(bench: TurnBench, redis_client: redis.Redis) -> None:
     bench.start("chain")
     redis_client.set("{bad}:wait", "x")
+    redis_client.set("{bad}:delayed", "x")
     turned = bench.turn(seq=1, queues=("bad", "default"))
     assert [queue for queue, _ in turned.damaged] == ["bad"]
     assert turned.claimed == ["1/0/0"]
@@ -395,7 +499,9 @@ def test_a_job_that_was_done_and_owes_nothing_is_acked(bench: TurnBench, redis_c
     again(bench, job, run.plan)
     redis_client.delete(f"{Q}:wait")
     redis_client.rpush(f"{Q}:wait", job[1])
-    assert bench.turn(seq=3) == ([], [], [], [], [], -1)
+    turned, changed = bench.effect(seq=3)
+    assert turned == ([], [], [], [], [], -1)
+    assert f"{Q}:sent:w" not in changed
     assert redis_client.hget(f"{Q}:job:{job[1]}", "state") == b"completed"
 
 
