@@ -61,6 +61,7 @@ class Actor:
         self.heard = 0
         self.stopped = False
         self.dead = False
+        self.executor: SteppedExecutor | None = None
         self.client = AsyncOmniqClient(redis=Stepped(self))
         self.client._fit = True  # noqa: SLF001  # the world chose the server; its checks are no part of the course
 
@@ -69,6 +70,12 @@ class Actor:
         context = copy_context()
         context.run(here.set, self.machine)
         self.task = self.scene.loop.create_task(doing(self), context=context)
+
+    def leave(self) -> None:
+        """Send nothing more, and take being cancelled for the end."""
+        self.dead = True
+        if self.executor is not None:
+            self.executor.leave()
 
     def hear(self, what: object) -> None:
         """Note what reached it."""
@@ -133,6 +140,10 @@ class SteppedExecutor(Executor):
         self._actor = actor
         self._random = random.Random(actor.name)  # noqa: S311  # jitter, the same at each replay
 
+    def leave(self) -> None:
+        """Take the end of the world for no failure of the steps that run."""
+        self._closing = True
+
     async def _call(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, values: Mapping[str, Any]) -> Any:
         await self._actor.scene.step(self._actor, claimed, code)
         if code.options.executor == "process":
@@ -166,7 +177,7 @@ async def work(actor: Actor) -> None:
         finished.append(Finished(claimed, ending))
         stirred.set()
 
-    executor = SteppedExecutor(actor, done)
+    executor = actor.executor = SteppedExecutor(actor, done)
     hungry = True
     while True:
         room = max(0, scene.concurrency - executor.busy)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, ParamSpec
 
+from omniq_flow.runtime.flow import Flow
+from omniq_flow.testing.home import home
+from omniq_flow.testing.memory import Memory
 from omniq_flow.testing.moves import do, play
 from omniq_flow.testing.schedule import ROLES, Move, Schedule, What
 from omniq_flow.testing.shrinking import smallest
 from omniq_flow.testing.verdict import Broken, End
 from omniq_flow.testing.world import TURN_MS, World
+
+P = ParamSpec("P")
 
 WEIGHTS: Final[dict[What, int]] = {
     "let": 60,
@@ -140,26 +145,66 @@ class Explorer:
             raise world.stage.broken(f"the run ended as {end}, without faults it ends as {self.found.end}")
 
 
-def wander(new_world: Callable[[], World], *, courses: int = 100, seed: int = 0, moves: int = MOVES) -> Exploration:
-    """Play courses at random, with faults, and return what came of them; a broken one comes as its smallest story.
+def explore(
+    flow: Flow[P, Any],
+    arguments: Sequence[Any] = (),
+    *,
+    memory: Memory | None = None,
+    one_server: bool = True,
+    preemptions: int = 2,
+    workers: int = 2,
+    concurrency: int = 2,
+    counted: bool = False,
+    before: Callable[[], None] = lambda: None,
+) -> Exploration:
+    """Play a flow in every order in which workers and a janitor may be interleaved, with at most so many ``preemptions``.
 
-    The same ``seed`` gives the same courses.
+    A preemption is a switch away from an actor that could have gone on. For small flows: the number of orders grows with the power of the
+    bound. The other arguments are those of ``enumerate_faults``.
     """
+    place = memory or home()
+
+    def new_world() -> World:
+        before()
+        return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, counted=counted)
+
+    return Explorer(new_world, preemptions=preemptions, workers=workers).run()
+
+
+def explore_at_random(
+    flow: Flow[P, Any],
+    arguments: Sequence[Any] = (),
+    *,
+    memory: Memory | None = None,
+    one_server: bool = True,
+    courses: int = 100,
+    seed: int = 0,
+    moves: int = MOVES,
+    concurrency: int = 2,
+    before: Callable[[], None] = lambda: None,
+) -> Exploration:
+    """Play courses of a flow at random, with faults; what breaks one comes as its smallest story.
+
+    The same ``seed`` gives the same courses. The other arguments are those of ``enumerate_faults``.
+    """
+    place = memory or home()
+
+    def new_world() -> World:
+        before()
+        return World(place, flow, arguments, one_server=one_server, concurrency=concurrency)
+
     began = time.monotonic()
     chance = random.Random(seed)  # noqa: S311  # a seed is to give the same courses
     world = new_world()
-    found = Exploration(world.stage.flow.name, world.stage.one_server, world.finish())
+    found = Exploration(flow.name, one_server, world.finish())
     world.close()
-    for _ in range(courses):
+    while found.played < courses and not found.broken:
         drawn = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=chance.randint(1, moves))
         schedule = Schedule(tuple(Move(what, chance.randrange(64)) for what in drawn))
         found.played += 1
-        found.interleavings += 1
         if trouble(new_world, schedule, found.end):
-            broken = smallest(lambda given: trouble(new_world, given, found.end), schedule)
-            found.broken.append(broken)
-            break
-    found.seconds = time.monotonic() - began
+            found.broken.append(smallest(lambda given: trouble(new_world, given, found.end), schedule))
+    found.interleavings, found.seconds = found.played, time.monotonic() - began
     return found
 
 

@@ -10,10 +10,11 @@ from redis import Redis
 from omniq_flow.compiler.plan import Plan
 from omniq_flow.doctor.invariants import check_stale, check_state, check_step
 from omniq_flow.doctor.queue_facts import queues_in
-from omniq_flow.doctor.run_facts import Outline
-from omniq_flow.doctor.snapshot import Snapshot, snapshot
+from omniq_flow.doctor.run_facts import Outline, attempt
+from omniq_flow.doctor.snapshot import Snapshot, hash_at, snapshot
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.flow import Flow
+from omniq_flow.runtime.keys import run_base
 from omniq_flow.testing.store import Command
 
 
@@ -38,6 +39,14 @@ class Watch:
                 check_stale(before, after, self._run_id, finish)
         check_step(before, after, self._run_id)
         check_state(after, self._outlines, self._queues)
+        self._check_attempts(after)
+
+    def _check_attempts(self, keys: Snapshot) -> None:
+        """Raise AssertionError when an attempt that was begun is neither running nor counted as an error or a crash."""
+        for place, text in hash_at(keys, f"{run_base(self._run_id)}:tries").items():
+            tried = attempt(text)
+            begun, counted = int(tried["attempts"]), int(tried["errors"]) + int(tried["crashes"]) + bool(tried["token"])
+            assert begun == counted, f"child {place}: {begun} attempts were begun, {counted} are accounted for"  # noqa: S101  # a rule
 
 
 def assert_invariants(client: Redis, *runs: tuple[Flow[..., Any], str]) -> None:

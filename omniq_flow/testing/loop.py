@@ -28,6 +28,7 @@ class WorldLoop(asyncio.AbstractEventLoop):
         self._ready: deque[tuple[asyncio.Handle, Callable[..., object], tuple[Any, ...], Context]] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle, Callable[..., object], tuple[Any, ...], Context]] = []
         self._order = itertools.count()
+        self._tasks: list[asyncio.Task[Any]] = []
         self.errors: list[BaseException] = []
 
     def rest(self) -> None:
@@ -52,10 +53,14 @@ class WorldLoop(asyncio.AbstractEventLoop):
                 return True
         return False
 
-    def drop(self) -> None:
-        """Forget all that is ready or due."""
+    def end(self) -> None:
+        """Cancel every task and let it end; what does not let itself be cancelled is forgotten."""
+        for task in [task for task in self._tasks if not task.done()]:
+            task.cancel()
+        self.rest()
         self._ready.clear()
         self._timers.clear()
+        self._tasks.clear()
 
     @contextmanager
     def _running(self) -> Generator[None]:
@@ -98,7 +103,9 @@ class WorldLoop(asyncio.AbstractEventLoop):
 
     def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
         """Return a task of this loop."""
-        return asyncio.Task(coro, loop=self, **options)
+        task = asyncio.Task(coro, loop=self, **options)
+        self._tasks.append(task)
+        return task
 
     def get_debug(self) -> bool:
         """Debug mode is off."""

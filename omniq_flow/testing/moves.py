@@ -54,7 +54,7 @@ def _late(world: World, n: int) -> None:
 def _resend(world: World, n: int) -> None:
     if point := world.take(n):
         world.stage.story.fault(f"the reply to {point.actor.name} is lost, and its call is sent again")
-        world.go(point, times=2)
+        world.go(point, twice=True)
 
 
 def _repeat(world: World, n: int) -> None:

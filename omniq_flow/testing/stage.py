@@ -32,6 +32,12 @@ KEEP_MS: Final = 3_600_000
 ENDED: Final = frozenset({"succeeded", "failed"})
 
 
+def changes(before: State, after: State) -> list[str]:
+    """Return the keys that differ, but for the indexes of runs: those hold when a run was listed last."""
+    names = before.texts.keys() | after.texts.keys()
+    return sorted(name for name in names if before.texts.get(name) != after.texts.get(name) and not name.startswith("{runs:"))
+
+
 class Stage:
     """One run of one flow on a store that remembers. Every command that changes something is held against the rules."""
 
@@ -69,10 +75,18 @@ class Stage:
         step = self.peek(words, options)
         self.state = step.after
         self.sent.append(words)
-        self.story.point(who, call_name(words), reply_told(step.reply))
+        self.story.point(who, call_name(words), reply_told(step.reply).replace(self.run.id, "R"))
         if step.breach:
             raise self.broken(step.breach)
         return step.reply
+
+    def execute_again(self, who: str, words: Command, options: Mapping[str, Any]) -> Any:
+        """Send a command that was the last one once more, as a client does after a lost reply. Raises Broken when it changes anything."""
+        before = self.state
+        reply = self.execute(who, words, options)
+        if changed := changes(before, self.state):
+            raise self.broken(f"{call_name(words)} changed {', '.join(changed)} when it came a second time")
+        return reply
 
     def peek(self, words: Command, options: Mapping[str, Any] | None = None, state: State | None = None) -> Step:
         """Return what a command would lead to, without sending it; ``breach`` says what it would break."""

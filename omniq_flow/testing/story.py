@@ -49,7 +49,9 @@ def _names() -> dict[str, str]:
 def call_name(words: Command) -> str:
     """Return what a command is called: a script's name and the slot it goes to, or the command itself."""
     if words[0] == "EVALSHA":
-        return f"{_names().get(words[1], 'a script')} {str(words[3]).partition('}')[0]}}}"
+        slot = str(words[3]).partition("}")[0].lstrip("{")
+        kind = slot.partition(":")[0]
+        return f"{_names().get(words[1], 'a script')} {'R' if kind == 'run' else 'plan' if kind == 'plan' else slot}"
     return " ".join(map(str, words[:2]))
 
 

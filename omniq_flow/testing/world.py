@@ -72,6 +72,7 @@ class World:
         self.begun: Counter[str] = Counter()
         self._rounds = 0
         self._looks = 0
+        self._orphaned = False
         self._attempts: set[Attempt] = set()
 
     def anew(self) -> World:
@@ -149,13 +150,16 @@ class World:
         return True
 
     def _next_round(self) -> None:
-        """Let time pass; who started it starts it again, and a janitor comes where all others have tried in vain."""
+        """Let time pass, and whoever is needed begin.
+
+        A janitor is needed only for what starters, cancellers and janitors left undone: what a worker leaves behind its lease brings back.
+        """
         self.pass_time()
         if not self.stage.status():
             self.begin("starter")
         if self.stage.status() == "cancelled":
             self.begin("canceller")
-        if self.janitor and self._rounds > 1:
+        if self.janitor and self._orphaned:
             self.begin("janitor")
 
     def _afterwards(self) -> bool:
@@ -187,16 +191,17 @@ class World:
         """Take a point out of those that wait; the oldest is 0."""
         return self.pending.pop(which % len(self.pending)) if self.pending else None
 
-    def go(self, point: Point, *, times: int = 1) -> None:
-        """Let a point that was taken happen; a call so many times, and its actor hears the last reply."""
+    def go(self, point: Point, *, twice: bool = False) -> None:
+        """Let a point that was taken happen; a call also ``twice``, and its actor hears the second reply."""
         actor, reply = point.actor, None
         if point.ran is not None:
             self.stage.story.point(actor.name, point.label, "")
             self.ran.append(point.ran)
             actor.hear(point.label)
         else:
-            for _ in range(times):
-                reply = self.stage.execute(actor.name, point.words, point.options)
+            reply = self.stage.execute(actor.name, point.words, point.options)
+            if twice:
+                reply = self.stage.execute_again(actor.name, point.words, point.options)
             actor.hear(repr(reply))
         if isinstance(reply, ResponseError):
             point.answer.set_exception(reply)
@@ -224,6 +229,7 @@ class World:
     def kill(self, actor: Actor) -> None:
         """End an actor here and now; what it was going to send is never sent."""
         actor.dead = True
+        self._orphaned |= actor.role != "worker"
         self.pending = [point for point in self.pending if point.actor is not actor]
         self.stage.story.fault(f"{actor.name} dies")
         self.stage.story.state(self.stage.told())
@@ -231,6 +237,7 @@ class World:
     def stop(self, actor: Actor) -> None:
         """Stop an actor until all is over, or until it is woken."""
         actor.stopped = True
+        self._orphaned |= actor.role != "worker"
         self.stopped.append((actor, [point for point in self.pending if point.actor is actor]))
         self.pending = [point for point in self.pending if point.actor is not actor]
         self.stage.story.fault(f"{actor.name} is stopped")
@@ -251,9 +258,9 @@ class World:
     def close(self) -> None:
         """Let go of all actors."""
         for actor in self.actors:
-            actor.dead = True
+            actor.leave()
         self.pending.clear()
-        self.loop.drop()
+        self.loop.end()
 
     # What it is.
 
@@ -278,5 +285,6 @@ class World:
                 frozenset(Counter((each.step, each.index) for each in self.ran).items()) if self.counted else None,
                 self._rounds,
                 self._looks,
+                self._orphaned or (actor is not None and actor.role != "worker"),
             )
         )

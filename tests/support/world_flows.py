@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
-from run_world import executed
-
 from omniq_flow import Flow, Limit, flow, step
+
+executed: Counter[tuple[str, int]] = Counter()
+"""How often the user code of a child ran, by what it was given."""
 
 SAFE = 1000
 """A crash budget that no schedule spends."""
