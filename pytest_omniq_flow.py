@@ -1,4 +1,4 @@
-"""What pytest loads at every start, wherever omniq_flow is installed: an option, and the rest once a test module has imported omniq_flow."""
+"""What pytest loads at every start: an option, and the rest only once a test module has imported omniq_flow."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Trial:
     """One execution of a test: in which of its runs which schedule is played, and what ran there."""
 
     at: int = 0
-    schedule: Schedule = Schedule()
+    schedule: Schedule = field(default_factory=Schedule)
     worlds: list[World] = field(default_factory=list)
 
 
@@ -102,7 +102,8 @@ class Crew:
         if trial.at == len(trial.worlds) - 1:
             play(world, trial.schedule)
         world.finish()
-        return flow.compiled.returns.decode(world.stage.ask(world.stage.handle()._outcome()), f"{flow.name}: result")  # noqa: SLF001  # its talk
+        result: R = flow.compiled.returns.decode(world.stage.outcome(), f"{flow.name}: result")
+        return result
 
 
 def _counted(world: World) -> Counter[str]:

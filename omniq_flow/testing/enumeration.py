@@ -125,7 +125,7 @@ class Enumeration:
         memory = world.stage.memory
         asked, states = memory.asked, memory.states
         end = self._finish(world)
-        self._usual = Counter((each.step, each.index) for each in world.ran)
+        self._usual = Counter((each.step, each.child) for each in world.ran)
         world.close()
         self.report = report = Report(world.stage.flow.name, world.stage.one_server, depth, end)
         report.tried = self._explore(Schedule(), depth)
@@ -274,7 +274,7 @@ class Enumeration:
     def _compare(self, ran: Sequence[Ran], schedule: Schedule, fault: What) -> None:
         """Note which steps ran more often than without faults."""
         if self.report.depth == 1:
-            for place, times in Counter((each.step, each.index) for each in ran).items():
+            for place, times in Counter((each.step, each.child) for each in ran).items():
                 if times > self._usual[place]:
                     under = self.report.again.setdefault(place, {})
                     if fault not in under or _size(schedule) < _size(under[fault]):
@@ -308,6 +308,7 @@ def enumerate_faults(
     pairs: bool = False,
     faults: Sequence[What] = ALONE,
     concurrency: int = 3,
+    retries: int = 0,
     counted: bool = False,
     before: Callable[[], None] = lambda: None,
     after: Callable[[], None] | None = None,
@@ -317,13 +318,14 @@ def enumerate_faults(
 
     A point is a call to the server or the execution of a step. ``pairs`` tries all pairs of faults. ``before`` is called before each
     course, to set up what steps work on. ``after`` is called after each course and raises AssertionError when what they did is wrong; then
-    every course is played to its end, however equal the worlds are. ``counted`` says that what steps do depends on how often they ran.
+    every course is played to its end, however equal the worlds are. ``counted`` says that what steps do depends on how often they ran. So many ``retries`` follow
+    as soon as the run has failed.
     ``memory`` says on which server; without, one is started for this process.
     """
     place = memory or home()
 
     def new_world() -> World:
         before()
-        return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, counted=counted)
+        return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, retries=retries, counted=counted)
 
     return Enumeration(new_world, faults=faults, after=after, progress=progress).run(2 if pairs else 1)

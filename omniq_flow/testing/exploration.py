@@ -29,11 +29,14 @@ WEIGHTS: Final[dict[What, int]] = {
     "expire": 3,
     "stall": 3,
     "wake": 3,
+    "ahead": 1,
+    "behind": 1,
     "back": 1,
     "begin": 6,
     "tick": 2,
 }
 MOVES: Final = 80
+PROGRESS_S: Final = 1.0
 
 
 @dataclass
@@ -67,11 +70,20 @@ class Exploration:
 class Explorer:
     """Plays all interleavings of two workers and a janitor with at most ``preemptions`` switches away from one that could go on.
 
-    The janitor finds a run that has not moved for a while, and so looks after it at once. ``played`` worlds at most.
+    The janitor finds a run that has not moved for a while, and so looks after it at once.
     """
 
-    def __init__(self, new_world: Callable[[], World], *, preemptions: int = 2, workers: int = 2, limit: int = 5) -> None:
+    def __init__(
+        self,
+        new_world: Callable[[], World],
+        *,
+        preemptions: int,
+        workers: int,
+        progress: Callable[[Exploration], None] = lambda _found: None,
+        limit: int = 5,
+    ) -> None:
         self._new_world, self._preemptions, self._workers, self._limit = new_world, preemptions, workers, limit
+        self._progress, self._told_at = progress, time.monotonic()
         self._known: dict[tuple[int, str, int], int] = {}
 
     def run(self) -> Exploration:
@@ -100,6 +112,10 @@ class Explorer:
 
     def _played(self, schedule: Schedule) -> World:
         self.found.played += 1
+        self.found.worlds = len(self._known)
+        if time.monotonic() - self._told_at >= PROGRESS_S:
+            self._told_at = time.monotonic()
+            self._progress(self.found)
         world = self._new_world()
         play(world, schedule)
         return world
@@ -156,6 +172,7 @@ def explore(
     concurrency: int = 2,
     counted: bool = False,
     before: Callable[[], None] = lambda: None,
+    progress: Callable[[Exploration], None] = lambda _found: None,
 ) -> Exploration:
     """Play a flow in every order in which workers and a janitor may be interleaved, with at most so many ``preemptions``.
 
@@ -168,7 +185,7 @@ def explore(
         before()
         return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, counted=counted)
 
-    return Explorer(new_world, preemptions=preemptions, workers=workers).run()
+    return Explorer(new_world, preemptions=preemptions, workers=workers, progress=progress).run()
 
 
 def explore_at_random(

@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 ENDLESS = 100_000
 """So many callbacks in a row without coming to rest are a loop that never will."""
@@ -77,20 +78,26 @@ class WorldLoop(asyncio.AbstractEventLoop):
         """Return the seconds that have passed in this world."""
         return self._now
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
         """Run a callback once what is ready now has run."""
         context = copy_context() if context is None else context
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append((handle, callback, args, context))
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None) -> asyncio.Handle:
+        """Run a callback once what is ready now has run; there is only one thread."""
+        return self.call_soon(callback, *args, context=context)
 
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_later(
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """Run a callback after so many seconds."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.TimerHandle:
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         """Run a callback at a moment of this loop's time."""
         context = copy_context() if context is None else context
         handle = asyncio.TimerHandle(when, callback, args, self, context)
@@ -116,7 +123,7 @@ class WorldLoop(asyncio.AbstractEventLoop):
         return asyncio._get_running_loop() is self  # noqa: SLF001  # see above
 
     def is_closed(self) -> bool:
-        """It holds nothing that needs closing."""
+        """Tell that nothing of it needs closing."""
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -126,4 +133,4 @@ class WorldLoop(asyncio.AbstractEventLoop):
             self.errors.append(error)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled timer stays in its place and is passed over."""
+        """Leave a cancelled timer in its place; it is passed over."""

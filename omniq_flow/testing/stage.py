@@ -22,7 +22,7 @@ from omniq_flow.testing.memory import Memory, State, Step
 from omniq_flow.testing.schedule import Schedule
 from omniq_flow.testing.store import Command
 from omniq_flow.testing.story import Story, call_name, reply_told, state_told
-from omniq_flow.testing.surroundings import Clock, timed
+from omniq_flow.testing.surroundings import Clock, tells_time, timed
 from omniq_flow.testing.verdict import Broken, End
 
 T = TypeVar("T")
@@ -78,6 +78,8 @@ class Stage:
         self.story.point(who, call_name(words), reply_told(step.reply).replace(self.run.id, "R"))
         if step.breach:
             raise self.broken(step.breach)
+        if tells_time(words):
+            raise self.broken(f"{who} tells the server the time by its own clock, which may be wrong")
         return step.reply
 
     def execute_again(self, who: str, words: Command, options: Mapping[str, Any]) -> Any:
@@ -150,9 +152,13 @@ class Stage:
             raise self.broken("the run has ended, and is listed as live after a janitor has looked")
         status = self.status()
         if status == "succeeded":
-            return End(status, self.ask(self.handle()._outcome()).decode())  # noqa: SLF001  # the talk of result(), over the memory
+            return End(status, self.outcome().decode())
         failed = hash_at(self.state.texts, f"{self._base}:meta").get("failed", "")
         return End(status, hash_at(self.state.texts, f"{self._base}:fails").get(failed, "").partition(',"message"')[0])
+
+    def outcome(self) -> bytes:
+        """Return the run's value as JSON, as its handle gets it; raises RunFailed and RunCancelled."""
+        return self.ask(self.handle()._outcome())  # noqa: SLF001  # the talk of result(), over the memory
 
     def handle(self) -> Run[Any]:
         """Return a handle of the run, to hold its talks with."""

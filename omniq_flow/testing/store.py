@@ -66,9 +66,9 @@ class OneServer:
         """Do it all in one round trip."""
         with self._client.pipeline(transaction=False) as pipeline:
             for rebuild in rebuilding(changed, gone):
-                pipeline.execute_command(*rebuild)
-            pipeline.execute_command(*words, **options)
-            pipeline.execute_command("EVALSHA", self._read, 0)
+                pipeline.execute_command(*rebuild)  # type: ignore[no-untyped-call]
+            pipeline.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+            pipeline.execute_command("EVALSHA", self._read, 0)  # type: ignore[no-untyped-call]
             *_, reply, found = pipeline.execute(raise_on_error=False)
         return Answer(reply, {name: Key(kind, lives, content) for name, kind, lives, content in found})
 

@@ -86,7 +86,7 @@ def state_told(keys: Snapshot, run_id: str, plan: Plan, queues: Sequence[str]) -
             nodes.append(f"{node.name} {run.children.get(node.id, 0)}/{of or '?'} done" + (f", {begun} begun" if begun else ""))
         else:
             nodes.append(f"{node.name} {'done' if node.id in run.outcomes else 'begun' if begun else 'waits'}")
-    lanes = dict.fromkeys(LANES, 0)
+    lanes = {str(lane): 0 for lane in LANES}
     for queue in queues:
         for job in jobs_in(keys, queue):
             for spot in job.spots:

@@ -65,7 +65,9 @@ async def doubled(x: int) -> int:
 def flows(max_nodes: int = 6) -> st.SearchStrategy[Flow[[int], Any]]:
     """Give flows of one whole number: chains, branches, joins, fan-outs over lists of unknown size, and fan-outs over those."""
     bit = st.integers(0, _HIGHEST)
-    parts = st.lists(st.tuples(st.sampled_from(["grow", "double", "sum", "list", "map", "total"]), bit, bit), min_size=1, max_size=max_nodes)
+    parts = st.lists(
+        st.tuples(st.sampled_from(["grow", "double", "sum", "list", "map", "total"]), bit, bit), min_size=1, max_size=max_nodes
+    )
     return st.builds(_flow_of, parts)
 
 

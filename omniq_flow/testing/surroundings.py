@@ -85,10 +85,20 @@ def _clock_places() -> dict[str, int]:
 
 def timed(words: Command, now_ms: int) -> Command:
     """Give a script the world's clock where it would take the server's."""
-    place = _clock_places().get(words[1]) if words[0] == "EVALSHA" else None
+    place = _clock_place(words)
     if place is None or words[place] != 0:
         return words
     return (*words[:place], now_ms, *words[place + 1 :])
+
+
+def tells_time(words: Command) -> bool:
+    """Tell whether a call says what time it is, instead of leaving that to the server."""
+    place = _clock_place(words)
+    return place is not None and words[place] != 0
+
+
+def _clock_place(words: Command) -> int | None:
+    return _clock_places().get(words[1]) if words[0] == "EVALSHA" else None
 
 
 _REAL = SimpleNamespace(**vars(time))
@@ -100,5 +110,5 @@ def _drawn(size: int) -> bytes:
     return _urandom(size) if machine is None else machine.urandom(size)
 
 
-def _token_hex(size: int | None = None) -> str:
-    return _drawn(size or secrets.DEFAULT_ENTROPY).hex()
+def _token_hex(nbytes: int | None = None) -> str:
+    return _drawn(nbytes or secrets.DEFAULT_ENTROPY).hex()

@@ -12,14 +12,14 @@ class Ran(NamedTuple):
     """One execution of a step: which step, which child of a fan-out (None elsewhere), which attempt, and who ran it."""
 
     step: str
-    index: int | None
+    child: int | None
     attempt: int
     who: str
 
     @property
     def name(self) -> str:
         """The step as stories call it."""
-        return self.step.rpartition(".")[2] + ("" if self.index is None else f"[{self.index}]")
+        return self.step.rpartition(".")[2] + ("" if self.child is None else f"[{self.child}]")
 
 
 class End(NamedTuple):

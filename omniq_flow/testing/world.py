@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -39,8 +40,8 @@ TURN_MS: Final = 11_000
 class World:
     """One run of one flow, and its actors.
 
-    ``one_server`` chooses how turns are taken, ``concurrency`` and ``lease_s`` are those of each worker. Without ``janitor`` none comes but
-    the one that looks once all is over. ``counted`` says that what steps do depends on how often they ran: worlds are the same only if all
+    ``one_server`` chooses how turns are taken, ``concurrency`` and ``lease_s`` are those of each worker. So many ``retries`` follow as soon as
+    the run has failed. Without ``janitor`` none comes but the one that looks once all is over. ``counted`` says that what steps do depends on how often they ran: worlds are the same only if all
     have run equally often. Worlds that share a memory share what the server has answered before.
     """
 
@@ -54,15 +55,27 @@ class World:
         one_server: bool = True,
         concurrency: int = 3,
         lease_s: float = 60.0,
+        retries: int = 0,
         janitor: bool = True,
         counted: bool = False,
     ) -> None:
-        self._made: Callable[[], World] = lambda: World(
-            memory, flow, arguments, keywords, one_server=one_server, concurrency=concurrency, lease_s=lease_s, janitor=janitor, counted=counted
+        self._made: Callable[[], World] = partial(
+            World,
+            memory,
+            flow,
+            arguments,
+            keywords,
+            one_server=one_server,
+            concurrency=concurrency,
+            lease_s=lease_s,
+            retries=retries,
+            janitor=janitor,
+            counted=counted,
         )
+        self._retries = retries
         self.stage = Stage(memory, flow, arguments, keywords, one_server=one_server, lease_ms=round(lease_s * 1000))
         self.concurrency, self.janitor, self.counted = concurrency, janitor, counted
-        self.loop = WorldLoop()
+        self.loop = WorldLoop()  # type: ignore[abstract]  # what it lacks needs the operating system
         self.served = Served([flow], self.stage.lease_ms)
         self.actors: list[Actor] = []
         self.pending: list[Point] = []
@@ -143,6 +156,9 @@ class World:
     def _begin_whoever_is_needed(self) -> bool:
         if not self.begun["starter"]:
             self.begin("starter")
+        elif self._retries and self.stage.status() == "failed":
+            self._retries -= 1
+            self.begin("canceller")
         elif any(job.state == "wait" for job in self.stage.jobs()):
             self.begin("worker")
         else:
@@ -282,8 +298,9 @@ class World:
                 tuple(each.name for each, _ in self.stopped),
                 tuple(self.late),
                 frozenset(self.begun.items()),
-                frozenset(Counter((each.step, each.index) for each in self.ran).items()) if self.counted else None,
+                frozenset(Counter((each.step, each.child) for each in self.ran).items()) if self.counted else None,
                 self._rounds,
+                self._retries,
                 self._looks,
                 self._orphaned or (actor is not None and actor.role != "worker"),
             )

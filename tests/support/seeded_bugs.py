@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from omniq_flow.errors import OmniqError
 from omniq_flow.queue import scripts
 from omniq_flow.queue.operation import Operation
 from omniq_flow.runtime import delivery
@@ -81,19 +80,19 @@ def ack_before_record() -> Generator[None]:
 @contextmanager
 def continuation_outside_of_the_script() -> Generator[None]:
     """A turn records, forgets what became ready, and leaves it to the worker to enqueue that later."""
+    told = """for k, f in ipairs(message.finishes) do
+      for _, d in ipairs(deliveries[k] or {}) do finished[k][2] = {d[2] .. '/' .. d[3] .. '/0', tostring(d[4])} end
+    end
+    return {finished, jobs,"""
     with other_lua(
         ("turn", "for k, f in ipairs(message.finishes) do deliver_one(k, f) end", ""),
-        ("turn", "return {finished, jobs,", "for k, f in ipairs(message.finishes) do for _, d in ipairs(deliveries[k] or {}) do "
-         "finished[k][2] = {d[2] .. '/' .. d[3] .. '/0', tostring(d[4])} end end\nreturn {finished, jobs,"),
-    ):  # fmt: skip
+        ("turn", "return {finished, jobs,", told),
+    ):
         yield
 
 
 def with_the_workers_clock(operation: Callable[..., Operation[Any]], clock: Callable[[], float]) -> Callable[..., Operation[Any]]:
     def timed(*args: Any, **options: Any) -> Operation[Any]:
-        return operation(*args, **options, now_ms=int(clock() * 1000))
+        return operation(*args, **options | {"now_ms": int(clock() * 1000)})
 
     return timed
-
-
-ALL_ERRORS = (AssertionError, OmniqError)

@@ -21,7 +21,7 @@ def world_server(server_kind: Kind) -> Iterator[RealServer]:
 
 
 @pytest.fixture
-def world_memory(world_server: RealServer) -> Iterator[Callable[[], Memory]]:
+def new_memory(world_server: RealServer) -> Iterator[Callable[[], Memory]]:
     """A memory that knows nothing yet; made when it is asked for, with the scripts as they are then."""
     with world_server.client() as client:
         yield lambda: Memory(OneServer(client))
