@@ -18,8 +18,8 @@ from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.keys import live_index, run_anchor
 from omniq_flow.runtime.outline import Outline
 
-PAGE: Final = 250
-KINDS: Final = 1000
+PAGE: Final = 125
+KINDS: Final = 400
 GROUPS: Final = 250
 JOBS: Final = 50
 CHILDREN: Final = 1000
@@ -51,7 +51,7 @@ class Listed(NamedTuple):
 
 
 def kinds_of(anchor: str, names: Sequence[str]) -> Operation[list[KeyState]]:
-    """Tell the kinds of up to 1,000 keys of one base."""
+    """Tell the kinds of up to 400 keys of one base."""
 
     def read(reply: Sequence[Any]) -> list[KeyState]:
         return [KeyState(text(kind), int(left)) for kind, left in zip(reply[::2], reply[1::2], strict=True)]
@@ -60,7 +60,7 @@ def kinds_of(anchor: str, names: Sequence[str]) -> Operation[list[KeyState]]:
 
 
 def line_page(queue: str, line: str, first: int) -> Operation[list[JobFacts]]:
-    """Read a page (250) of a lane's line or of an index, with the facts of each job but for the other lists in which it may stand."""
+    """Read a page (125) of a lane's line or of an index, with the facts of each job but for the other lists in which it may stand."""
     spot = _spot(line)
 
     def read(reply: Sequence[Any]) -> list[JobFacts]:

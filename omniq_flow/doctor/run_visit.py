@@ -18,7 +18,7 @@ from omniq_flow.doctor.census import Census
 from omniq_flow.doctor.finding import Finding, Findings, Place
 from omniq_flow.doctor.job_search import FoundJob, JobSearch
 from omniq_flow.doctor.pages import pages
-from omniq_flow.doctor.questions import CHILDREN, Listed, SeenRun, children_without_outcome, kinds_of, listed, run_facts
+from omniq_flow.doctor.questions import CHILDREN, KINDS, Listed, SeenRun, children_without_outcome, kinds_of, listed, run_facts
 from omniq_flow.doctor.run_rules import run_findings
 from omniq_flow.doctor.snapshot import whole
 from omniq_flow.queue.client import OmniqClient
@@ -93,14 +93,14 @@ class RunVisit:
     def _headless(self, run_id: str) -> Findings:
         """Yield keys of a run that is gone, unless they will go too: chunks of a list are staged before a run exists, and expire."""
         names = sorted(self._census.runs.get(run_id, {}))
-        states = self._client.run(kinds_of(run_anchor(run_id), ["meta", *names[: IDS - 1]]))
+        states = self._client.run(kinds_of(run_anchor(run_id), ["meta", *names[: KINDS - 1]]))
         for_ever = [name for name, state in zip(names, states[1:], strict=False) if state.left_ms == -1]
         if states[0].kind == "none" and for_ever:
             yield Finding(faults.ORPHAN_KEYS, Place(run=run_id), f"is gone and has left {', '.join(for_ever[:5])}, which never expire")
 
     def _keys(self, run_id: str) -> Findings:
         kinds = ALWAYS | self._census.runs.get(run_id, {})
-        for names in pages(sorted(kinds), IDS):
+        for names in pages(sorted(kinds), KINDS):
             for name, state in zip(names, self._client.run(kinds_of(run_anchor(run_id), names)), strict=True):
                 if state.kind not in {kinds[name], "none"}:
                     fault = faults.LOST_HEAD if name == "meta" else faults.UNREADABLE_RUN
@@ -135,7 +135,7 @@ class RunVisit:
 
     def _terms(self, run_id: str, seen: SeenRun) -> Findings:
         names = sorted(ALWAYS | self._census.runs.get(run_id, {}))
-        states = self._client.run(kinds_of(run_anchor(run_id), names[:IDS]))
+        states = self._client.run(kinds_of(run_anchor(run_id), names[:KINDS]))
         for_ever = [name for name, state in zip(names, states, strict=False) if state.left_ms == -1]
         again = self._client.run(run_facts(run_id, None)) if for_ever else None
         if again and again.facts.meta.get("status") == seen.facts.meta["status"]:

@@ -35,7 +35,7 @@ def server_findings(client: OmniqClient) -> Findings:
 
 
 def node_findings(name: str, ask: Ask) -> Findings:
-    """Yield what is wrong with one node; ``ask`` sends it a command."""
+    """Yield what is wrong with one node; ``ask`` sends it a command word by word; all but INFO is answered as the server says it."""
     at = Place(server=name)
     try:
         info: Mapping[str, Any] = ask("INFO")
@@ -48,7 +48,7 @@ def node_findings(name: str, ask: Ask) -> Findings:
     if str(info.get("role")) == "slave":
         yield Finding(server_faults.REPLICA, at, f"is a replica of {info.get('master_host')}:{info.get('master_port')}")
     if info.get("cluster_enabled"):
-        yield from cluster_findings(at, _text(ask("CLUSTER INFO")), _text(ask("CLUSTER NODES")))
+        yield from cluster_findings(at, _text(ask("CLUSTER", "INFO")), _text(ask("CLUSTER", "NODES")))
 
 
 def cluster_findings(at: Place, info: str, nodes: str) -> Findings:
@@ -99,7 +99,7 @@ def _durability_findings(at: Place, info: Mapping[str, Any], ask: Ask) -> Findin
 
 def _default_user_findings(at: Place, ask: Ask) -> Findings:
     try:
-        told: Any = ask("ACL LIST")
+        told: Any = ask("ACL", "LIST")
     except ResponseError:
         return
     for line in map(_text, told):
@@ -110,7 +110,7 @@ def _default_user_findings(at: Place, ask: Ask) -> Findings:
 
 def _setting(ask: Ask, name: str) -> str | None:
     try:
-        told: Any = ask("CONFIG GET", name)
+        told: Any = ask("CONFIG", "GET", name)
     except ResponseError:
         return None
     found = told.get(name) if isinstance(told, Mapping) else (told[1] if told else None)

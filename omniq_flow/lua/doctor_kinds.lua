@@ -5,7 +5,7 @@
 --
 -- KEYS[1]  <base>:meta
 -- keys     <base>:<name> (any)
--- ARGV     name... (at most 1,000)
+-- ARGV     name... (at most 400)
 -- replies  {kind, milliseconds left (-1: never expires, -2: not there)...} flat, in the order of ARGV
 -- repeat   read only
 -- cost     2 commands a name

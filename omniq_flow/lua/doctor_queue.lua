@@ -6,7 +6,7 @@
 -- KEYS[1]  {queue}:meta
 -- keys     Q:stats (hash), Q:wait Q:failed Q:completed Q:g:<gid>:wait (list), Q:active Q:delayed Q:groups:ready Q:idx:wait (zset), Q:has_groups
 --          (string)
--- ARGV     gid... of all its groups (at most 1,000); more: "" alone, then the index tells how many wait in groups
+-- ARGV     gid... of all its groups (at most 400); more: "" alone, then the index tells how many wait in groups
 -- replies  {stats (flat field, value), {waiting, group_waiting, active, delayed, failed, completed, groups ready}, marked (0 or 1)}
 -- repeat   read only
 -- cost     9 commands and 1 a group
