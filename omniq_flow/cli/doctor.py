@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 from rich.text import Text
@@ -64,12 +64,12 @@ def _print(treatment: Treatment, *, repaired: bool) -> None:
     console = out()
     if treatment.mended:
         console.print(Text(f"mended {len(treatment.mended)}", "bold green"))
-        _print_groups(treatment.mended, lambda fault: fault.remedy)
+        _print_groups(treatment.mended, "remedy")
     for line in treatment.trouble:
         say(f"not mended: {line}", "yellow")
     report = treatment.after
     if report.findings:
-        _print_groups(report.findings, lambda fault: fault.matters)
+        _print_groups(report.findings, "matters")
     looked = f"looked at {_many(report.queues, 'queue')}, {_many(report.jobs, 'job')}, {_many(report.runs, 'run')}"
     if not report.grave:
         console.print(Text("✓ sound", "bold green").append(f": {looked}", "default"))
@@ -79,14 +79,14 @@ def _print(treatment: Treatment, *, repaired: bool) -> None:
         say("omniq-flow doctor --repair mends what is marked with ⚒")
 
 
-def _print_groups(findings: Iterable[Finding], tell: Any) -> None:
+def _print_groups(findings: Iterable[Finding], tell: Literal["matters", "remedy"]) -> None:
     console = out()
     for fault, group in groupby(sorted(findings, key=_order), key=lambda finding: finding.fault):
         found = list(group)
         style = "bold red" if fault.grave else "bold yellow"
         head = Text(fault.name, style).append(f"  {fault.invariant}", "default")
         console.print(head.append("  ⚒" if fault.remedy else "", "green"))
-        console.print(Text(f"    {tell(fault)}", "dim"))
+        console.print(Text(f"    {getattr(fault, tell)}", "dim"))
         for finding in found[:SHOWN]:
             console.print(Text(f"    {finding.place}: {finding.what}"), soft_wrap=True)
         if len(found) > SHOWN:

@@ -146,7 +146,8 @@ class _Explainer:
             return replace(wait, reason="paused")
         if not state.workers:
             return replace(wait, reason="unserved")
-        if self._meta.get("plan") not in state.plans:
+        # Workers of earlier releases do not tell theirs.
+        if state.plans and self._meta.get("plan") not in state.plans:
             return replace(wait, reason="plan")
         if info.state == "delayed":
             return replace(wait, reason="delayed", until_ms=info.due_ms)

@@ -16,7 +16,16 @@ from omniq_flow.queue.keys import queue_base
 from omniq_flow.queue.views import Lane
 
 LANES: Final[tuple[Lane, ...]] = get_args(Lane)
-STATS: Final = ("waiting", "group_waiting", "waiting_total", "active", "delayed", "failed", "completed_kept", "groups_ready")
+STATS: Final[tuple[str, ...]] = (
+    "waiting",
+    "group_waiting",
+    "waiting_total",
+    "active",
+    "delayed",
+    "failed",
+    "completed_kept",
+    "groups_ready",
+)
 
 
 class Spot(NamedTuple):

@@ -23,7 +23,7 @@ def job_findings(job: JobFacts) -> Findings:
         yield Finding(fault, at, f"its hash says {home(job)}, it stands in {stands}", lines)
     if bool(job.token) != (job.state == "active"):
         yield Finding(faults.WRONG_TOKEN, at, f"is {job.state} and has {'a' if job.token else 'no'} lease token")
-    if job.indexes != {job.state}:
+    if set(job.indexes) != {job.state}:
         listed = " and ".join(sorted(job.indexes)) or "none"
         yield Finding(faults.WRONG_INDEX, at, f"is {job.state}, the indexes that list it: {listed}")
 
@@ -34,11 +34,13 @@ def home(job: JobFacts) -> Spot:
 
 
 def _misplaced(job: JobFacts) -> Fault | None:
-    if not job.spots:
-        return faults.LOST_JOB
-    if len(job.spots) > 1:
-        return faults.TWO_PLACES
-    return None if job.spots[0] == home(job) else faults.WRONG_LANE
+    match job.spots:
+        case ():
+            return faults.LOST_JOB
+        case (spot,):
+            return None if spot == home(job) else faults.WRONG_LANE
+        case _:
+            return faults.TWO_PLACES
 
 
 def group_findings(group: GroupFacts) -> Findings:

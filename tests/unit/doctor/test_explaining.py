@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,7 +41,7 @@ def started(shape: str) -> Run[Any]:
 
 
 @contextmanager
-def served(session: Session, *queues: str, plans: tuple[str, ...]) -> Iterator[None]:
+def served(session: Session, *queues: str, plans: tuple[str, ...]) -> Generator[None]:
     """Let a worker be there that does nothing."""
     for queue in queues:
         session.client.run(worker_here(queue, "host:1:abc", 60_000, plans))

@@ -11,10 +11,11 @@ import redis
 from keyspace import changes, keyspace
 from world_flows import SHAPES
 
-from omniq_flow import Run, Session
+from omniq_flow import Run, Session, flow, step, worker
 from omniq_flow.errors import RunFailed
 from omniq_flow.queue.results import ReserveJob
 from omniq_flow.runtime.keys import shard_of
+from omniq_flow.runtime.operations import Attempt, begin
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
@@ -76,6 +77,34 @@ async def test_a_job_that_another_client_reaped_to_failed_is_issued_again_within
     assert not redis_client.exists("{default}:failed")
     assert janitor.repaired == {"job issued": 1}
     assert f"run {run.id} had not moved" in caplog.text
+
+
+@step(crashes=0)
+async def deadly(x: int) -> int:
+    return x
+
+
+@flow
+def deadly_flow(x: int) -> int:
+    return deadly(x)
+
+
+async def test_the_crash_budget_decides_over_a_last_attempt_that_died_and_was_reaped_by_another_client(
+    session: Session, redis_client: redis.Redis
+) -> None:
+    """The attempt had begun when its worker died; the job came to `failed` with no code of ours running."""
+    client, served = session.aclient(), Served([deadly_flow], 30_000)
+    run = await deadly_flow.astart(1)
+    job = lease(session)
+    await client.run(begin(Attempt(run.id, 1, 0, 0, job.lease_token), served.plans))
+    redis_client.hset(f"{{default}}:job:{job.job_id}", "max_attempts", 1)
+    session.client.reap_expired(queue="default", now_ms_override=10**13)
+    redis_client.hincrby(f"{{run:{run.id}}}:meta", "updated_ms", -60_000)
+    await Janitor(client, served, Quarantine(client, served), EVERY_S, "a worker").round()
+    with worker(deadly_flow, session=session):
+        with pytest.raises(RunFailed, match="StepCrashed: worker processes died 1 times under this step"):
+            await run.aresult(timeout=20)
+    await session.aclose()
 
 
 async def test_a_run_that_no_index_lists_is_listed_again(
