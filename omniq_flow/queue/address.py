@@ -22,6 +22,7 @@ _HOST = re.compile(r"(\[[0-9a-fA-F:.]*\]|[^:/?#\[\]]*)(:\d+)?(/\d*)?(?![^?#])")
 _SOCKET = re.compile(r"/[^?#]*")
 _MEMBER = r"(\[[0-9a-fA-F:.]+\]|[^:/?#\[\],]+)(?::(\d+))?"
 _MEMBERS = re.compile(rf"{_MEMBER}(?:,{_MEMBER})*(?![^/?#])")
+_FIRST_MEMBER = re.compile(rf"{_MEMBER}(?![^,/?#])")
 _SERVICE = re.compile(r"/([A-Za-z0-9._-]+)(?:/(\d*))?")
 
 
@@ -121,7 +122,7 @@ def redacted(url: object) -> str:
     if not separator:
         return "(no scheme)"
     login, _, place = rest.rpartition("@")
-    found = (_SOCKET if scheme == "unix" else _MEMBERS if scheme.endswith(SENTINEL) else _HOST).match(place)
+    found = (_SOCKET if scheme == "unix" else _FIRST_MEMBER if scheme.endswith(SENTINEL) else _HOST).match(place)
     clear = found.group() if found else ""
     cut = "" if place[len(clear) :].startswith(("?", "#")) or clear == place else "..."
     return f"{scheme}://{'***@' if login else ''}{clear}{cut}"

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import redis.asyncio as aio
@@ -31,6 +32,7 @@ from omniq_flow.queue.patience import RETRIES, AsyncPatience, Patience
 MAX_CALLS: Final = 64
 SERVED_DB: Final = 0
 _UNBOUNDED: Final = 2**31 - 1
+_CUT_OFF: Final = "cut off while the cluster's layout was learned anew"
 HOPS: Final = 8
 _CLUSTER_TROUBLE: Final = (ClusterDownError, RedisClusterException)
 _TROUBLE: Final = (LostConnection, NoAnswer, ClusterError, TryAgainError, AskError, RedisClusterException)
@@ -73,8 +75,13 @@ class AsyncPatientCluster(aio.RedisCluster):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command to the node that serves its key, again if need be."""
         send = super().execute_command
+
+        async def attempt() -> Any:
+            with _cut_off_seen():
+                return await send(*args, **options)
+
         async with self._room:
-            return await _ASYNC_PATIENCE.call_with_retry(lambda: send(*args, **options), _note_nothing)
+            return await _ASYNC_PATIENCE.call_with_retry(attempt, _note_nothing)
 
     async def aclose(self) -> None:
         """Close all connections; redis-py leaves them open when it was about to learn the layout anew."""
@@ -188,7 +195,9 @@ async def _apipelined(client: aio.RedisCluster, commands: Sequence[tuple[Argumen
         async with client.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+            with _cut_off_seen():
+                answers = await pipeline.execute(raise_on_error=False)
+        return [LostConnection(_CUT_OFF) if isinstance(answer, AttributeError) else answer for answer in answers]
     except _TROUBLE as error:
         return [error] * len(commands)
 
@@ -198,6 +207,15 @@ async def _asent(client: aio.RedisCluster, command: tuple[Argument, ...]) -> Any
         return await client.execute_command(*command)
     except (*_TROUBLE, ResponseError) as error:
         return error
+
+
+@contextmanager
+def _cut_off_seen() -> Generator[None]:
+    """Take for a lost connection what redis-py raises when one task, learning the layout anew, closes a connection that another uses."""
+    try:
+        yield
+    except AttributeError as error:
+        raise LostConnection(_CUT_OFF) from error
 
 
 async def _note_nothing(_error: RedisError) -> None:

@@ -12,8 +12,10 @@ from omniq_flow.queue.address import parse_address, redacted
 
 SECRET = "hush-hush"
 text = st.text(st.characters(codec="utf-8"), max_size=12)
-tail = st.sampled_from(["h", "h:1", "h:x", "h/0", "h/db", "h:99999", "[::1", "h?db=x", "h?y=1", "h#f", "", "/run/s"])
-scheme = st.sampled_from(["redis", "rediss", "valkey", "unix", "http", ""])
+tail = st.sampled_from(
+    ["h", "h:1", "h:x", "h/0", "h/db", "h:99999", "[::1", "h?db=x", "h?y=1", "h#f", "", "/run/s", "h,i:2/svc", "h/svc/0", "h,/svc"]
+)
+scheme = st.sampled_from(["redis", "rediss", "valkey", "redis+sentinel", "unix", "http", ""])
 
 
 @given(scheme=scheme, before=text, after=text, tail=tail)
@@ -42,5 +44,7 @@ def test_a_password_without_its_host_is_not_taken_for_a_place(scheme: str, befor
 
 @given(password=text, user=text)
 def test_an_encoded_login_arrives_as_it_was(password: str, user: str) -> None:
-    address = parse_address(f"redis://{quote(user, safe='')}:{quote(password, safe='')}@example")
-    assert (address.username or "", address.password or "") == (user, password)
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    for url in (f"redis://{login}@example", f"redis+sentinel://{login}@example/service"):
+        address = parse_address(url)
+        assert (address.username or "", address.password or "") == (user, password)

@@ -12,12 +12,13 @@ from itertools import pairwise
 from typing import Literal
 
 from omniq_flow import Run, Session, flow, step, worker
-from omniq_flow.errors import OmniqError, RunNotFound
+from omniq_flow.errors import OmniqError, ResultTimeout, RunNotFound
 from omniq_flow.queue.translation import passes
 
 STARTERS = 4
 WORKERS = 2
 PAUSE_S = 0.05
+LOOK_S = 2.0
 LEASE_S = 2.0
 JANITOR_S = 0.3
 
@@ -70,6 +71,7 @@ class Load:
         self._name, self._size, self._patience_s = name, size, patience_s
         self._enough = threading.Event()
         self._lock = threading.Lock()
+        self._abandoned = False
 
     def run_on(self, starter: int) -> None:
         number = 0
@@ -81,12 +83,14 @@ class Load:
         deadline = time.monotonic() + self._patience_s
         right = sum(x * x for x in range(n))
         run: Run[int] | None = None
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._abandoned:
             try:
                 if run is None:
                     run = squares.opts(key=key).start(n)
                     self._note("started", key)
-                result = run.result(timeout=max(0.1, deadline - time.monotonic()))
+                result = run.result(timeout=LOOK_S)
+            except ResultTimeout:
+                continue
             except RunNotFound:
                 self._note("lost", key)
                 run = None
@@ -108,7 +112,9 @@ class Load:
         with self._lock:
             getattr(self.ledger, what).append(said)
 
-    def stop(self) -> None:
+    def stop(self, *, abandon: bool = False) -> None:
+        """Start no more runs, and with `abandon` wait for none either."""
+        self._abandoned = abandon
         self._enough.set()
 
 
@@ -125,7 +131,9 @@ def under_load(session: Session, name: str, *, size: int = 6, patience_s: float 
         going = [pool.submit(load.run_on, starter) for starter in range(starters)]
         try:
             yield load.ledger
-        finally:
-            load.stop()
-            for each in going:
-                each.result()
+        except BaseException:
+            load.stop(abandon=True)
+            raise
+        load.stop()
+        for each in going:
+            each.result()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from omniq_flow.errors import BadUrl, OutOfRange
-from omniq_flow.queue.address import Address, parse_address, redacted
+from omniq_flow.queue.address import Address, Sentinels, parse_address, redacted
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,22 @@ from omniq_flow.queue.address import Address, parse_address, redacted
         ("unix:///run/a%20b.sock?db=4", Address(path="/run/a b.sock", db=4)),
         ("unix://alice:secret@/run/s", Address(path="/run/s", username="alice", password="secret")),
         ("  redis://example  ", Address(host="example")),
+        (
+            "redis+sentinel://one,two:7/mymaster",
+            Address(host="one", port=26379, sentinels=Sentinels((("one", 26379), ("two", 7)), "mymaster")),
+        ),
+        (
+            "rediss+sentinel://me:p%40ss@[::1]:5/svc.a/3?sentinel_username=guard&sentinel_password=x",
+            Address(
+                host="::1",
+                port=5,
+                db=3,
+                username="me",
+                password="p@ss",
+                tls=True,
+                sentinels=Sentinels((("::1", 5),), "svc.a", "guard", "x"),
+            ),
+        ),
     ],
 )
 def test_a_url_names_a_server(url: str, expected: Address) -> None:
@@ -52,6 +68,13 @@ def test_a_url_names_a_server(url: str, expected: Address) -> None:
         ("rediss://example?ssl_cert_reqs=maybe", "'ssl_cert_reqs'"),
         ("unix://run/valkey.sock", "three slashes"),
         ("unix://", "three slashes"),
+        ("redis+sentinel://one:1,two:2", "name the service"),
+        ("redis+sentinel://one:1,/mymaster", "percent-encoded"),
+        ("redis+sentinel://:pa/ss@one/mymaster", "percent-encoded"),
+        ("redis+sentinel://one:0/mymaster", "port"),
+        ("redis+sentinel://one/mymaster/x", "name the service"),
+        ("redis+sentinel://one/mymaster?sentinel_db=1", "'sentinel_db'"),
+        ("http+sentinel://one/mymaster", "expected redis+sentinel"),
         (None, "NoneType"),
         (7, "int"),
     ],
@@ -86,6 +109,8 @@ def test_an_address_shows_as_the_url_it_came_from(url: str) -> None:
         ("redis://host:hush", "redis://..."),
         ("redis://[::1]:2", "redis://[::1]:2"),
         ("hush", "(no scheme)"),
+        ("redis+sentinel://alice:hush@one:1,two:2/mymaster", "redis+sentinel://***@one:1..."),
+        ("redis+sentinel://host:hush", "redis+sentinel://..."),
     ],
 )
 def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
@@ -93,5 +118,7 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
 
 
 def test_no_picture_of_an_address_holds_the_password() -> None:
-    address = parse_address("redis://alice:hush@h")
-    assert "hush" not in f"{address} {address!r}"
+    for url in ("redis://alice:hush@h", "redis+sentinel://alice:hush@h/svc?sentinel_password=hush"):
+        address = parse_address(url)
+        assert "hush" not in f"{address} {address!r}"
+        assert address.secret
