@@ -36,6 +36,7 @@ local function fault_of_nodes()
     for _, number in ipairs(got) do
       if number and not tonumber(number) then return 'node ' .. n .. ' has no numbers in R:nodes' end
     end
+    if got[4] and not got[2] then return 'the size of node ' .. n .. ' is missing in R:nodes' end
     if got[4] and not got[3] then return 'the counter of node ' .. n .. ' is missing in R:nodes' end
     if got[3] and not (got[2] and got[4]) then return 'how far fan-out ' .. n .. ' has come is missing in R:nodes' end
     if not is('out:' .. n, 'hash') then return 'R:out:' .. n .. ' is no hash' end

@@ -25,7 +25,7 @@ local function run_record(run, finish, shapes, now, deliver)
 
   if finish.verdict == 'ok' then
     if not run_staged(run.R, finish) then return 'UNSTAGED' end
-    if shapes[n].map and not node.open then error('the counter of fan-out ' .. n .. ' is gone') end
+    if shapes[n].map and not (node.of and node.open) then error('the counter of fan-out ' .. n .. ' is gone') end
     if node.of and node.open == 1 and redis.call('HLEN', run.R .. ':out:' .. n) ~= node.of - 1 then
       error('outcomes of fan-out ' .. n .. ' are gone')
     end

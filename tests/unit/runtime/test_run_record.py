@@ -323,10 +323,11 @@ def test_a_fan_out_counts_its_children_and_hands_out_the_next(redis_client: redi
     }
 
 
-def test_a_fan_out_without_its_counter_breaks_before_anything_is_written(redis_client: redis.Redis) -> None:
+@pytest.mark.parametrize("field", ["of", "open"])
+def test_a_fan_out_without_its_counter_breaks_before_anything_is_written(redis_client: redis.Redis, field: str) -> None:
     bench = RunBench(redis_client, "fan of arguments")
     bench.begin(1, 0)
-    redis_client.hdel(f"{bench.base}:nodes", "1:open")
+    redis_client.hdel(f"{bench.base}:nodes", f"1:{field}")
     before = keyspace(redis_client)
     with pytest.raises(ServerRefused, match="the counter of fan-out 1 is gone"):
         bench.client.run(ending(bench, 1, 0))
