@@ -124,13 +124,14 @@ def test_leases_that_do_not_change_are_not_written(commands: Any, seed: Seed) ->
     assert commands(join("another", "empty"))["del"] == 0
 
 
-def test_what_was_counted_once_is_kept_up_in_the_same_script(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
-    """Two of g's three places were lost; the reserve that counts them must count the places that it takes itself, too."""
-    seed.job("held", "active", gid="g")
-    for number in range(4):
-        seed.job(f"g{number}", "wait", gid="g")
-    seed.group("g", inflight=2, limit=3, score=1)
+def test_leases_that_were_counted_are_kept_up_within_the_call(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    """Of each group one place was lost. All leases are read when g looks full, before those of h are taken."""
+    for gid in "gh":
+        seed.job(f"{gid} held", "active", gid=gid)
+        for number in range(4):
+            seed.job(f"{gid}{number}", "wait", gid=gid)
+        seed.group(gid, inflight=2, limit=3, score=ord(gid))
     redis_client.hset("{q}:lost", mapping={"since": 1, "cursor": 0})
     redis_client.expire("{q}:lost", 60)
-    assert order(omniq, 9) == ["g0", "g1"]
-    assert redis_client.get("{q}:g:g:inflight") == b"3"
+    assert order(omniq, 9) == ["g0", "h0", "g1", "h1"]
+    assert [redis_client.get(f"{{q}}:g:{gid}:inflight") for gid in "gh"] == [b"3", b"3"]

@@ -70,3 +70,116 @@ def test_in_a_group_they_stand_in_order_behind_the_others(effect: Effect, seed: 
     assert changed["{q}:g:g:wait"] == ["before", "r/1/0/0", "r/1/2/0"]
     assert changed["{q}:wait"] == ["r/1/1/0", "r/1/3/0"]
     assert changed["{q}:g:g:limit"] == "2"
+
+
+JOB = "r/1/0/0"
+
+
+@pytest.mark.parametrize("lane", ["active", "delayed", "wait"])
+def test_a_job_that_is_in_its_lane_is_left_there(effect: Effect, seed: Seed, lane: str) -> None:
+    seed.job(JOB, lane)
+    assert effect(0, look=True) == (0, {})
+
+
+@pytest.mark.parametrize("field, until", [({}, 31_000), ({"lock_until_ms": ""}, NOW)])
+def test_a_lease_that_is_nowhere_is_held_again(effect: Effect, seed: Seed, field: dict[str, str], until: int) -> None:
+    seed.job(JOB, "active", **field)
+    seed.client.delete("{q}:active", "{q}:idx:active")
+    assert effect(0) == (0, {}), "unless it is looked for"
+    assert effect(0, look=True) == (
+        1,
+        {"{q}:active": {JOB: until}, "{q}:idx:active": {JOB: NOW}, "{q}:stats": {"last_activity_ms": "2000", "active": "1"}},
+    )
+
+
+@pytest.mark.parametrize("field, until", [({}, 5000), ({"due_ms": ""}, NOW)])
+def test_a_delayed_job_that_is_nowhere_is_delayed_again(effect: Effect, seed: Seed, field: dict[str, str], until: int) -> None:
+    seed.job(JOB, "delayed", **field)
+    seed.client.delete("{q}:delayed", "{q}:idx:delayed")
+    assert effect(0, look=True) == (
+        1,
+        {"{q}:delayed": {JOB: until}, "{q}:idx:delayed": {JOB: NOW}, "{q}:stats": {"last_activity_ms": "2000", "delayed": "1"}},
+    )
+
+
+def test_a_job_in_a_state_of_which_nothing_is_known_is_left_alone(effect: Effect, seed: Seed) -> None:
+    seed.job(JOB, "wait", state="odd")
+    seed.client.delete("{q}:wait", "{q}:idx:wait")
+    assert effect(0, look=True) == (0, {})
+
+
+WAITING = {"last_activity_ms": "2000", "waiting": "1", "group_waiting": "0", "waiting_total": "1", "groups_ready": "0"}
+
+
+def test_a_waiting_job_that_its_line_has_lost_waits_again(effect: Effect, seed: Seed) -> None:
+    seed.job(JOB, "wait")
+    seed.client.delete("{q}:wait")
+    assert effect(0, look=True) == (
+        1,
+        {"{q}:wait": [JOB], "{q}:idx:wait": {JOB: NOW}, "{q}:stats": WAITING, "{q}:wake": Expiring(["1"])},
+    )
+
+
+def test_a_waiting_job_is_searched_for_only_where_the_counts_leave_doubt(effect: Effect, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("another", "wait")
+    seed.job(JOB, "wait")
+    redis_client.lset("{q}:wait", 1, "a stranger")
+    assert effect(0, look=True) == (0, {}), "there are as many in line as wait, it is one of them, and there are no groups"
+    redis_client.set("{q}:has_groups", "1")
+    assert effect(0, look=True)[1]["{q}:wait"] == ["another", "a stranger", JOB]
+
+
+def test_a_waiting_job_that_only_the_index_has_lost_is_left_in_its_line(effect: Effect, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job(JOB, "wait")
+    redis_client.zrem("{q}:idx:wait", JOB)
+    redis_client.zadd("{q}:idx:wait", {"another": 1})
+    assert effect(0, look=True) == (0, {})
+
+
+@pytest.mark.parametrize("others, missing", [(10_000, 1), (10_001, 0)])
+@pytest.mark.parametrize("gid", ["", "g"])
+def test_a_line_is_searched_up_to_ten_thousand(effect: Effect, seed: Seed, gid: str, others: int, missing: int) -> None:
+    """One that stands behind those is not overdue."""
+    redis_client = seed.client
+    line = "{q}:g:g:wait" if gid else "{q}:wait"
+    seed.job(JOB, "wait", gid=gid)
+    redis_client.set("{q}:has_groups", "1")
+    redis_client.delete(line)
+    redis_client.rpush(line, *range(others))
+    if gid:
+        seed.group("g", score=1)
+    assert effect((0, gid), look=True)[0] == missing
+    redis_client.delete(line)
+
+
+@pytest.mark.parametrize("inflight, score", [(0, 1000.0), (1, None)], ids=["in line", "full"])
+def test_a_job_that_waits_in_a_group_that_is_served_is_left_there(effect: Effect, seed: Seed, inflight: int, score: float | None) -> None:
+    seed.job("leased", "active", gid="g")
+    seed.job(JOB, "wait", gid="g")
+    seed.group("g", inflight=inflight, score=score)
+    assert effect((0, "g"), look=True) == (0, {})
+
+
+def test_a_group_that_has_lost_its_place_in_line_gets_one(effect: Effect, seed: Seed) -> None:
+    seed.job(JOB, "wait", gid="g")
+    assert effect((0, "g"), look=True) == (
+        1,
+        {
+            "{q}:groups:ready": {"g": NOW},
+            "{q}:stats": WAITING | {"waiting": "0", "group_waiting": "1", "groups_ready": "1"},
+            "{q}:wake": Expiring(["1"]),
+        },
+    )
+
+
+def test_a_job_that_its_group_has_lost_waits_there_again(effect: Effect, seed: Seed) -> None:
+    seed.job("first", "wait", gid="g")
+    seed.job(JOB, "wait", gid="g")
+    seed.client.lrem("{q}:g:g:wait", 0, JOB)
+    seed.group("g", score=1000)
+    missing, changed = effect((0, "g"), look=True)
+    assert missing == 1
+    assert changed["{q}:g:g:wait"] == ["first", JOB]
+    assert "{q}:groups:ready" not in changed
+    seed.client.hset(f"{{q}}:job:{JOB}", "gid", "")
+    assert effect(0, look=True)[1]["{q}:wait"] == [JOB], "an empty group is none"
