@@ -10,8 +10,7 @@
 local function lease_next(Q, now, lease_ms, token, tally)
   if not tally.leases then
     local turn = redis.call('MGET', Q .. ':lane:rr', Q .. ':lease:seq')
-    tally.turn = turn[1] == '1' and '1' or '0'
-    tally.leases = tonumber(turn[2]) or 0
+    tally.turn, tally.leases = turn[1], tonumber(turn[2]) or 0
     tally.skips = 0
   end
   local lease

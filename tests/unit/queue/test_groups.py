@@ -97,7 +97,7 @@ def test_gids_that_look_like_keys_do_not_meet(omniq: OmniqClient) -> None:
 
 
 def join(job_id: str = "new", gid: str = "g") -> Any:
-    return enqueue("q", job_id, b"{}", call=Call("me", 1), gid=gid, now_ms_override=2000)
+    return enqueue("q", job_id, b"{}", call=Call("", 0), gid=gid, now_ms_override=2000)
 
 
 def test_a_group_that_stands_in_line_keeps_its_place_when_a_job_joins(effect: Any, seed: Seed) -> None:

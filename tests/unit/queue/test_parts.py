@@ -108,6 +108,13 @@ def test_a_lease_of_which_little_is_left_has_what_the_parts_need(redis_client: r
     assert do(redis_client, "lease_expired", told.format("lease_expired(Q, 'a')")) == b"[0,1,0]"
 
 
+def test_a_job_may_carry_a_plan(redis_client: redis.Redis) -> None:
+    job = "{{id = '{id}', payload = '', max_attempts = 1, timeout_ms = 1, backoff_ms = 0, plan = {plan}}}"
+    for name, plan in (("a", "'p'"), ("b", "nil")):
+        do(redis_client, "enqueue_job", f"return enqueue_job(Q, {job.format(id=name, plan=plan)}, 5, tally)")
+    assert [redis_client.hget(f"{{q}}:job:{name}", "plan") for name in "ab"] == [b"p", None]
+
+
 def test_a_group_of_a_job_needs_no_limit(redis_client: redis.Redis) -> None:
     job = "{id = 'a', payload = '{}', max_attempts = 1, timeout_ms = 1, backoff_ms = 0, gid = 'g'}"
     assert do(redis_client, "enqueue_job", f"return enqueue_job(Q, {job}, 5, tally)") == b"OK"

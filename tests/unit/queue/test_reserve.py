@@ -169,6 +169,32 @@ def test_sent_again_it_leaves_out_a_lease_whose_token_a_foreign_client_left_behi
     assert omniq.run(take()) is None
 
 
+def test_sent_again_it_leaves_out_a_job_that_another_has_leased_since(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("a", "wait")
+    omniq.run(take())
+    redis_client.hset("{q}:job:a", "lease_token", "another's")
+    raw = redis_client.eval(script("reserve").text, 1, "{q}:meta", 2000, 1, 0, "me", 1)
+    assert raw == [b"EMPTY"]
+
+
+def test_the_turn_of_the_lanes_and_the_numbers_of_leases_go_on_from_call_to_call(
+    effect: Any, seed: Seed, redis_client: redis.Redis
+) -> None:
+    seed.job("grouped", "wait", gid="g")
+    seed.group("g", score=1)
+    seed.job("ungrouped", "wait")
+    redis_client.mset({"{q}:lane:rr": "1", "{q}:lease:seq": "5"})
+    result, changed = effect(take())
+    assert (result.job_id, result.lease_token) == ("ungrouped", "me.1:6")
+    assert (changed["{q}:lane:rr"], changed["{q}:lease:seq"]) == ("0", "6")
+    assert effect(take(2))[0].job_id == "grouped"
+
+
+def test_the_turn_does_not_pass_where_nothing_is_leased(effect: Any, seed: Seed) -> None:
+    seed.job("a", "wait")
+    assert effect(take_many(10))[1]["{q}:lane:rr"] == "1"
+
+
 def test_sent_again_it_makes_do_with_what_is_left_of_a_job(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
     seed.job("a", "wait")
     lease = omniq.run(take())
