@@ -177,9 +177,7 @@ def test_sent_again_it_leaves_out_a_job_that_another_has_leased_since(omniq: Omn
     assert raw == [b"EMPTY"]
 
 
-def test_the_turn_of_the_lanes_and_the_numbers_of_leases_go_on_from_call_to_call(
-    effect: Any, seed: Seed, redis_client: redis.Redis
-) -> None:
+def test_the_turn_of_the_lanes_and_the_numbers_of_leases_go_on(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
     seed.job("grouped", "wait", gid="g")
     seed.group("g", score=1)
     seed.job("ungrouped", "wait")

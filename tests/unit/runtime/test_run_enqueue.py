@@ -82,7 +82,7 @@ def test_a_job_that_is_in_its_lane_is_left_there(effect: Effect, seed: Seed, lan
 
 
 @pytest.mark.parametrize("field, until", [({}, 31_000), ({"lock_until_ms": ""}, NOW)])
-def test_a_lease_that_is_nowhere_is_held_again(effect: Effect, seed: Seed, field: dict[str, str], until: int) -> None:
+def test_a_lease_that_is_nowhere_is_held_again(effect: Effect, seed: Seed, field: dict[str, Any], until: int) -> None:
     seed.job(JOB, "active", **field)
     seed.client.delete("{q}:active", "{q}:idx:active")
     assert effect(0) == (0, {}), "unless it is looked for"
@@ -93,7 +93,7 @@ def test_a_lease_that_is_nowhere_is_held_again(effect: Effect, seed: Seed, field
 
 
 @pytest.mark.parametrize("field, until", [({}, 5000), ({"due_ms": ""}, NOW)])
-def test_a_delayed_job_that_is_nowhere_is_delayed_again(effect: Effect, seed: Seed, field: dict[str, str], until: int) -> None:
+def test_a_delayed_job_that_is_nowhere_is_delayed_again(effect: Effect, seed: Seed, field: dict[str, Any], until: int) -> None:
     seed.job(JOB, "delayed", **field)
     seed.client.delete("{q}:delayed", "{q}:idx:delayed")
     assert effect(0, look=True) == (

@@ -182,7 +182,7 @@ def sliced(client: redis.Redis, start: int, to: int, budget: int) -> tuple[int, 
     """Read from a list `l`; return how many elements, how many bytes and in how many commands."""
     text = script("lib/run_slice").text
     client.config_resetstat()
-    found, size = client.eval(f"{text}\nlocal items, bytes = run_slice('R', 'l', nil, {start}, {to}, {budget}) return {{#items, bytes}}", 0)  # type: ignore[misc]
+    found, size = client.eval(f"{text}\nlocal items, bytes = run_slice('R', 'l', nil, {start}, {to}, {budget}) return {{#items, bytes}}", 0)
     stats: Any = client.info("commandstats")
     return found, size, stats.get("cmdstat_lrange", {"calls": 0})["calls"]
 
