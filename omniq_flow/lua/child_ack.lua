@@ -30,7 +30,7 @@ if word == 'COUNTED' then
   redis.call('SADD', C .. ':done', child)
   redis.call('SET', C .. ':count', digits(remaining))
 elseif word == 'LAST' then
-  redis.call('DEL', C .. ':count', C .. ':done', C .. ':owner', C .. ':settled')
+  redis.call('DEL', C .. ':count', C .. ':done', C .. ':owner')
   redis.call('HSET', C .. ':settled', 'owner', open.owner or '', 'expected', open.expected or '', 'last', child)
   redis.call('PEXPIRE', C .. ':settled', ARGV[2])
   return {'LAST'}

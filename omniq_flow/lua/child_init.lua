@@ -27,7 +27,7 @@ if word == 'TAKEN' then
   return {'ERR', 'ALREADY_INIT'}
 end
 if word == 'OPEN' then
-  redis.call('DEL', C .. ':done', C .. ':owner')
+  redis.call('DEL', C .. ':done')
   redis.call('SET', C .. ':count', ARGV[1])
   redis.call('HSET', C .. ':owner', 'owner', owner, 'expected', ARGV[1])
   redis.call('PEXPIRE', C .. ':owner', '2592000000')
