@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import redis
-from keyspace import keyspace
+from keyspace import Expiring, keyspace
 from lua_parts import call, do
 from queue_seed import Seed
+
+from omniq_flow.queue.scripts import script
 
 
 @pytest.mark.parametrize("given, told", [("1", 1), ("1759000000000", 1_759_000_000_000), ("1500.7", 1500)])
@@ -156,3 +158,69 @@ def test_without_a_caller_every_call_is_new_and_none_is_kept(redis_client: redis
         assert do(redis_client, "replay_get", f"return replay_get(Q, {client}, 1)") == b"NEW"
         do(redis_client, "replay_put", f"replay_put(Q, {client}, 1, {{}})")
     assert redis_client.get("{q}:sent:") == b"x"
+
+
+def test_one_sleeper_is_woken_at_a_time_and_none_of_a_paused_queue(redis_client: redis.Redis) -> None:
+    do(redis_client, "wake", "wake(Q) wake(Q)")
+    assert keyspace(redis_client) == {"{q}:wake": Expiring(["1"])}
+    redis_client.delete("{q}:wake")
+    redis_client.set("{q}:paused", "1")
+    do(redis_client, "wake", "wake(Q)")
+    assert redis_client.exists("{q}:wake") == 0
+
+
+@pytest.mark.parametrize(
+    "name, arguments, reply",
+    [
+        ("child_ack", ["", 5000], [b"ERR", b"CHILD_REQUIRED"]),
+        ("child_init", ["", "p"], [b"ERR", b"NO_EXPECTED"]),
+        ("child_init", ["few", "p"], [b"ERR", b"NO_EXPECTED"]),
+        ("child_init", ["0", "p"], [b"ERR", b"BAD_EXPECTED"]),
+        ("child_init", ["1", "p"], [b"OK"]),
+    ],
+)
+def test_what_no_client_of_ours_sends_is_refused_by_the_scripts_too(
+    redis_client: redis.Redis, name: str, arguments: list[Any], reply: list[bytes]
+) -> None:
+    assert redis_client.eval(script(name).text, 1, "{cc:k}:meta", *arguments) == reply
+
+
+@pytest.mark.parametrize("name, lane", [("promote_delayed", "delayed"), ("reap_expired", "active")])
+def test_a_thousand_jobs_are_moved_at_most(redis_client: redis.Redis, name: str, lane: str) -> None:
+    redis_client.zadd(f"{{q}}:{lane}", {f"ghost{number}": number for number in range(1002)})
+    redis_client.eval(script(name).text, 1, "{q}:meta", 2000, 5000, "", 0)
+    assert redis_client.zcard(f"{{q}}:{lane}") == 2
+    redis_client.delete(f"{{q}}:{lane}")
+
+
+@pytest.mark.parametrize("name, before", [("retry_failed_batch", [2000, "", 0]), ("remove_jobs_batch", ["failed", 2000, "", 0])])
+def test_a_batch_has_a_hundred_jobs_at_most(redis_client: redis.Redis, name: str, before: list[Any]) -> None:
+    ids = [f"j{number}" for number in range(101)]
+    assert redis_client.eval(script(name).text, 1, "{q}:meta", *before, *ids) == [b"ERR", b"BATCH_TOO_LARGE"]
+    assert len(redis_client.eval(script(name).text, 1, "{q}:meta", *before, *ids[:100])) == 300
+
+
+def test_a_batch_names_a_lane_that_there_is(redis_client: redis.Redis) -> None:
+    for lane in ("active", ""):
+        assert redis_client.eval(script("remove_jobs_batch").text, 1, "{q}:meta", lane, 2000, "", 0, "a") == [b"ERR", b"BAD_LANE"]
+
+
+@pytest.mark.parametrize(
+    "name, arguments, size",
+    [
+        ("monitor_find", ["wait", *(f"j{number:04}" for number in range(1002))], 1000),
+        ("monitor_groups", [f"g{number:04}" for number in range(1002)], 1000),
+        ("monitor_lane", ["wait", 0, 5000, 0], 1000),
+        ("monitor_ready", [0, 5000], 2000),
+    ],
+)
+def test_a_thousand_of_anything_are_shown_at_most(redis_client: redis.Redis, name: str, arguments: list[Any], size: int) -> None:
+    redis_client.zadd("{q}:idx:wait", {f"j{number:04}": number for number in range(1002)})
+    redis_client.zadd("{q}:groups:ready", {f"g{number:04}": number for number in range(1002)})
+    assert len(redis_client.eval(script(name).text, 1, "{q}:meta", *arguments)) == size
+
+
+def test_how_groups_stand_is_told_in_digits(redis_client: redis.Redis) -> None:
+    redis_client.zadd("{q}:groups:ready", {"a": 1})
+    told = redis_client.eval(script("monitor_groups").text, 1, "{q}:meta", "a", "b")
+    assert told == [[b"0", b"1", b"1", b"0"], [b"0", b"1", b"0", b"0"]]

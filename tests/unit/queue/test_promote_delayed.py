@@ -11,8 +11,8 @@ from omniq_flow.queue.calls import Call
 from omniq_flow.queue.operations import promote_delayed
 
 
-def promote(now_ms: int = 2000, **options: Any) -> Any:
-    return promote_delayed("q", call=Call("me", 1), now_ms=now_ms, **options)
+def promote(now_ms: int = 2000, seq: int = 1, **options: Any) -> Any:
+    return promote_delayed("q", call=Call("me", seq), now_ms=now_ms, **options)
 
 
 def test_due_jobs_join_their_lines_the_longest_due_first(effect: Any, seed: Seed) -> None:
@@ -85,3 +85,12 @@ def test_a_job_of_a_full_group_waits_there(effect: Any, seed: Seed) -> None:
     _, changed = effect(promote())
     assert changed["{q}:g:g:wait"] == ["a"]
     assert not {"{q}:groups:ready", "{q}:wake"} & changed.keys()
+
+
+def test_an_older_call_promotes_nothing_and_the_same_one_nothing_more(effect: Any, seed: Seed) -> None:
+    seed.job("a", "delayed", due=1)
+    result, changed = effect(promote(seq=5))
+    assert (result, changed["{q}:sent:me"]) == (1, [5, ["OK", "1"]])
+    seed.job("b", "delayed", due=1)
+    assert effect(promote(seq=4)) == (0, {})
+    assert effect(promote(seq=5)) == (1, {})

@@ -189,7 +189,7 @@ def join(seed: Seed, inflight: int) -> Any:
 
 
 def note(client: redis.Redis, **fields: Any) -> None:
-    client.hset("{q}:lost", mapping={"since": 1, "cursor": 0} | fields)
+    client.hset("{q}:lost", mapping=dict[Any, Any]({"since": 1, "cursor": 0} | fields))
     client.expire("{q}:lost", 60)
 
 
@@ -248,3 +248,55 @@ def test_a_job_that_names_an_empty_group_holds_no_place(effect: Any, seed: Seed,
     redis_client.hset("{q}:job:a", "gid", "")
     _, changed = effect(reap())
     assert "groups_ready" not in changed["{q}:stats"]
+
+
+@pytest.mark.parametrize("moving", ["active", "wait", "groups:ready"])
+def test_nothing_is_suspected_while_anything_moves(effect: Any, seed: Seed, redis_client: redis.Redis, moving: str) -> None:
+    seed.job("a", "wait", gid="g")
+    seed.group("g", inflight=1)
+    if moving == "wait":
+        redis_client.rpush("{q}:wait", "x")
+    else:
+        redis_client.zadd(f"{{q}}:{moving}", {"x": 90_000})
+    assert effect(reap()) == (0, {})
+
+
+def test_nothing_is_suspected_where_no_job_waits_or_there_are_no_groups(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    redis_client.set("{q}:has_groups", "1")
+    assert effect(reap()) == (0, {})
+    redis_client.delete("{q}:has_groups")
+    redis_client.zadd("{q}:idx:wait", {"a": 1})
+    assert effect(reap(seq=2)) == (0, {})
+
+
+def test_groups_that_were_all_visited_are_not_visited_again(effect: Any, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("a", "wait", gid="g")
+    seed.group("g", inflight=1)
+    note(redis_client)
+    assert effect(reap()) == (0, {})
+
+
+def test_each_group_is_visited_once_and_jobs_of_none_are_passed_over(
+    effect: Any, commands: Any, seed: Seed, redis_client: redis.Redis
+) -> None:
+    for name in ("a", "b"):
+        seed.job(name, "wait", gid="g")
+    seed.job("ungrouped", "wait")
+    seed.job("of an empty group", "wait")
+    redis_client.hset("{q}:job:of an empty group", "gid", "")
+    note(redis_client, cursor=4)
+    ran = commands(reap())
+    assert ran["mget"] == 1, "the places of the group"
+    found = keyspace(redis_client)
+    assert found["{q}:groups:ready"] == {"g": 50_000}
+    assert found["{q}:lost"] == Expiring({"since": "1", "cursor": "0"})
+
+
+def test_an_older_call_reaps_nothing_and_the_same_one_nothing_more(omniq: OmniqClient, seed: Seed, redis_client: redis.Redis) -> None:
+    seed.job("a", "active", lock=1)
+    omniq.run(reap(seq=5))
+    seed.job("b", "active", lock=1)
+    before = keyspace(redis_client)
+    assert omniq.run(reap(seq=4)) == 0
+    assert omniq.run(reap(seq=5)) == 1
+    assert keyspace(redis_client) == before
