@@ -36,6 +36,11 @@ def test_resume_wakes_a_sleeper_when_there_is_work(effect: Any, seed: Seed, redi
     assert "{q}:wake" in changed
 
 
+def test_a_queue_that_was_not_paused_is_not_woken(effect: Any, seed: Seed) -> None:
+    seed.job("a", "wait")
+    assert effect(resume("q")) == (0, {})
+
+
 def test_a_pause_moves_no_job_and_running_ones_go_on(omniq: OmniqClient, redis_client: redis.Redis) -> None:
     omniq.publish(queue="q", payload={}, job_id="a", due_ms=5000, now_ms_override=1000)
     omniq.publish(queue="q", payload={}, job_id="b", now_ms_override=1000)

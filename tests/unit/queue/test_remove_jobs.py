@@ -96,6 +96,20 @@ def test_a_job_that_names_an_empty_group_waits_in_none(omniq: OmniqClient, seed:
     omniq.remove_job(queue="q", job_id="a", lane="wait")
 
 
+def test_a_batch_that_ends_in_a_refusal_has_removed_the_others(effect: Any, seed: Seed) -> None:
+    seed.job("a", "completed")
+    seed.job("b", "completed")
+    result, changed = effect(remove_jobs_batch("q", "completed", ["a", "nobody"], call=Call("me", 1), now_ms=2000))
+    assert result == [("a", "OK", None), ("nobody", "ERR", "NO_JOB")]
+    assert changed == {
+        "{q}:job:a": None,
+        "{q}:completed": ["b"],
+        "{q}:idx:completed": {"a": None},
+        "{q}:stats": ACTIVITY | {"completed_kept": "1"},
+        "{q}:sent:me": [1, ["a", "OK", "", "nobody", "ERR", "NO_JOB"]],
+    }
+
+
 def test_lanes_and_sizes_are_checked_before_anything_is_sent() -> None:
     call = Call("me", 1)
     for lane in ("active", "groups", "", None):

@@ -75,6 +75,23 @@ def test_a_batch_says_what_became_of_each(effect: Any, seed: Seed) -> None:
     assert changed["{q}:failed"] is None
 
 
+def test_a_batch_that_ends_in_a_refusal_has_retried_the_others(effect: Any, seed: Seed) -> None:
+    seed.job("a", "failed")
+    _, changed = effect(retry_failed_batch("q", ["a", "nobody"], call=Call("me", 1), now_ms=2000))
+    assert changed == {
+        "{q}:failed": None,
+        "{q}:idx:failed": None,
+        "{q}:wait": ["a"],
+        "{q}:idx:wait": {"a": 2000},
+        "{q}:job:a": {"state": "wait", "due_ms": "", "failed_ms": "", "updated_ms": "2000"},
+        "{q}:stats": {
+            "last_activity_ms": "2000", "waiting": "1", "group_waiting": "0", "waiting_total": "1", "groups_ready": "0", "failed": "0",
+        },
+        "{q}:wake": Expiring(["1"]),
+        "{q}:sent:me": [1, ["a", "OK", "", "nobody", "ERR", "NO_JOB"]],
+    }  # fmt: skip
+
+
 def test_a_batch_that_retries_nothing_changes_nothing(effect: Any) -> None:
     result, changed = effect(retry_failed_batch("q", ["nobody"], call=Call("me", 1)))
     assert result == [BatchItem("nobody", "ERR", "NO_JOB")]

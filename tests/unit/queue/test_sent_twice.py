@@ -10,6 +10,7 @@ import redis
 from keyspace import keyspace
 from queue_seed import Seed
 
+from omniq_flow.errors import QueueError
 from omniq_flow.queue import OmniqClient
 from omniq_flow.queue import operations as ops
 from omniq_flow.queue.calls import Call
@@ -109,4 +110,33 @@ def test_an_operation_that_comes_again_after_another_one_changes_nothing(
     omniq.run(MEANWHILE[meanwhile]())
     before = keyspace(redis_client)
     omniq.run(OPERATIONS[name]())
+    assert keyspace(redis_client) == before
+
+
+LATER, EARLIER = Call("me", 5), Call("me", 4)
+CLAIMS: dict[str, Callable[[Call], Operation[Any]]] = {
+    "reserve": lambda call: ops.reserve_many("q", 3, call=call, now_ms=NOW),
+    "promote_delayed": lambda call: ops.promote_delayed("q", call=call, max_promote=1, now_ms=NOW),
+    "reap_expired": lambda call: ops.reap_expired("q", call=call, max_reap=1, now_ms=NOW),
+    "retry_failed": lambda call: ops.retry_failed("q", "failed" if call is LATER else "failed-g", call=call, now_ms=NOW),
+    "retry_failed_batch": lambda call: ops.retry_failed_batch("q", ["failed" if call is LATER else "failed-g"], call=call, now_ms=NOW),
+    "remove_job": lambda call: ops.remove_job("q", "wait" if call is LATER else "wait-2", "wait", call=call, now_ms=NOW),
+    "remove_jobs_batch": lambda call: ops.remove_jobs_batch("q", "wait", ["wait" if call is LATER else "wait-2"], call=call, now_ms=NOW),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_call_that_comes_after_a_later_one_of_its_caller_does_nothing(
+    omniq: OmniqClient, seed: Seed, redis_client: redis.Redis, name: str
+) -> None:
+    furnish(seed)
+    omniq.run(CLAIMS[name](LATER))
+    before = keyspace(redis_client)
+    try:
+        told = omniq.run(CLAIMS[name](EARLIER))
+    except QueueError as error:
+        assert "the same caller has made a later call meanwhile" in str(error)
+    else:
+        assert name in {"reserve", "promote_delayed", "reap_expired"}
+        assert not told
     assert keyspace(redis_client) == before
