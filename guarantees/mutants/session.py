@@ -28,6 +28,8 @@ SLOW_FIXTURES = {"spare_server", "project"}
 RUN_FILES = re.compile(r"(lib/)?(run|runs|start|turn)(_\w+)?")
 COURSES = "tests/property/test_transitions.py"
 OTHER_SHAPES = {"chain", "parallel", "fan", "fan of arguments"}
+# Those that take longest; what they alone would notice counts as surviving.
+OTHER_COURSES = {"test_an_actor_may_die_at_any_call", "test_a_worker_may_sleep_through_its_lease_at_any_call"}
 MARKS = {KILLED: ".", TIMED_OUT: "t", STILLBORN: "-"}
 
 
@@ -46,7 +48,7 @@ class MutantSession:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave out what cannot be tried."""
-        items[:] = [item for item in items if not SLOW_FIXTURES & set(getattr(item, "fixturenames", [])) and not _is_of_other_shape(item)]
+        items[:] = [item for item in items if not SLOW_FIXTURES & set(getattr(item, "fixturenames", [])) and not _is_too_long(item)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -95,8 +97,11 @@ class MutantSession:
         self.status = 1 if unexplained or stale else 0
 
 
-def _is_of_other_shape(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and "callspec" in vars(item) and item.callspec.params.get("shape") in OTHER_SHAPES
+def _is_too_long(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    shape = item.callspec.params.get("shape") if "callspec" in vars(item) else None
+    return shape in OTHER_SHAPES or item.originalname in OTHER_COURSES
 
 
 def _can_kill(test: str, mutant: Mutant) -> bool:

@@ -11,6 +11,7 @@ import redis
 from bench import LUA, Bench
 from lua_source import LuaSource, lua_sources
 from mutation import Mutant, mutants
+from results import Equivalents
 
 from omniq_flow.queue import scripts
 
@@ -20,11 +21,6 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="module")
 def everything() -> list[Mutant]:
     return [mutant for source in lua_sources(LUA) for mutant in mutants(source)]
-
-
-def named(everything: list[Mutant], file: str, after: str) -> Mutant:
-    (found,) = [mutant for mutant in everything if (mutant.file, mutant.after) == (file, after)]
-    return found
 
 
 def tried(*words: str) -> subprocess.CompletedProcess[str]:
@@ -88,11 +84,24 @@ def test_watched_lua_does_what_it_did(redis_client: redis.Redis) -> None:
         bench.close()
 
 
-def test_known_mutants_are_killed_and_one_that_nothing_looks_at_survives(everything: list[Mutant]) -> None:
-    known = [
-        named(everything, "pause", "do end"),
-        named(everything, "resume", "wake(Q)"),
-        named(everything, "lib/wake", "do end"),
-    ]
-    reply = tried(*[word for mutant in known for word in ("--only", mutant.id)], "--tests", "tests/unit/queue/test_pause_resume.py")
-    assert reply.returncode == 0, reply.stderr
+PAUSES = ["--file", "pause", "--file", "lib/wake", "--only", "3924d692", "--only", "d4304a65", "--only", "bfcfdae0"]
+
+
+def test_known_mutants_are_killed(everything: list[Mutant]) -> None:
+    """A pause that sets no flag, one that leaves a token for sleepers, and a wake-up that leaves none."""
+    known = {mutant.id: mutant.before for mutant in everything if mutant.id in PAUSES}
+    assert len(known) == 3
+    told = tried(*PAUSES, "--tests", "tests/unit/queue/test_pause_resume.py")
+    assert "mutants: 3\nstillborn: 0\nkilled: 3\n" in told.stderr
+    assert told.returncode == 0, told.stderr
+
+
+def test_what_no_test_notices_survives(everything: list[Mutant]) -> None:
+    told = tried(*PAUSES, "--tests", "tests/unit/queue/test_calls.py")
+    assert "survived: 3\n" in told.stderr
+    assert "3924d692 pause.lua:14 write removed\n  - redis.call('SET', Q .. ':paused', '1')\n  + do end\n" in told.stderr
+    assert told.returncode == 1
+
+
+def test_each_entry_of_the_equivalent_ones_names_a_mutant_that_there_is(everything: list[Mutant]) -> None:
+    assert Equivalents().stale([], everything) == []
