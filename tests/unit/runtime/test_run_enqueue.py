@@ -136,6 +136,15 @@ def test_a_waiting_job_that_only_the_index_has_lost_is_left_in_its_line(effect: 
     assert effect(0, look=True) == (0, {})
 
 
+def test_a_waiting_job_that_both_have_lost_waits_again_though_the_counts_agree(
+    effect: Effect, seed: Seed, redis_client: redis.Redis
+) -> None:
+    seed.job(JOB, "wait")
+    redis_client.delete("{q}:wait", "{q}:idx:wait")
+    seed.job("another", "wait")
+    assert effect(0, look=True)[1]["{q}:wait"] == ["another", JOB]
+
+
 @pytest.mark.parametrize("others, missing", [(10_000, 1), (10_001, 0)])
 @pytest.mark.parametrize("gid", ["", "g"])
 def test_a_line_is_searched_up_to_ten_thousand(effect: Effect, seed: Seed, gid: str, others: int, missing: int) -> None:

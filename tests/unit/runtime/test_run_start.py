@@ -48,6 +48,11 @@ def nothing_to_do(xs: list[int]) -> list[int]:
     return left.map(xs)
 
 
+@flow
+def no_steps(x: int) -> int:
+    return x
+
+
 @pytest.fixture
 def client(redis_client: redis.Redis) -> OmniqClient:
     return OmniqClient(redis=redis_client)
@@ -122,8 +127,11 @@ def test_children_wait_in_order(client: OmniqClient, redis_client: redis.Redis) 
     assert keyspace(redis_client)["{default}:wait"] == [f"{run.id}/1/{index}/0" for index in range(3)]
 
 
-def test_a_run_with_nothing_to_do_has_ended_at_once(client: OmniqClient, redis_client: redis.Redis) -> None:
-    run = made(nothing_to_do, [])
+@pytest.mark.parametrize("idle, argument", [(nothing_to_do, []), (no_steps, 1)])
+def test_a_run_with_nothing_to_do_has_ended_at_once(
+    client: OmniqClient, redis_client: redis.Redis, idle: Flow[..., Any], argument: Any
+) -> None:
+    run = made(idle, argument)
     shard = shard_of(run.id)
     assert client.run(start(run, NOW)).word == "CREATED"
     found = keyspace(redis_client)
