@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import redis
 from keyspace import Expiring, changes, keyspace
+from world_flows import chain
 
+from omniq_flow.compiler.plan import encode_plan
 from omniq_flow.queue import OmniqClient
 from omniq_flow.runtime.index import ended_page, live_page, take_janitor_turn, trim_ended
 from omniq_flow.runtime.keys import shard_of
@@ -98,6 +100,12 @@ def test_a_plan_is_kept_for_its_term(effect: Effect, redis_client: redis.Redis) 
     assert redis_client.pttl("{plan:0}") > 5000
     effect(store_plan("0", b"other", 60_000))
     assert redis_client.pttl("{plan:0}") > 9000
+
+
+def test_a_plan_is_read_as_it_was_stored(effect: Effect) -> None:
+    plan = chain.compiled.plan
+    effect(store_plan("0", encode_plan(plan), 9000))
+    assert effect(load_plan("0")) == (plan, {})
 
 
 def test_a_worker_is_believed_for_a_while(effect: Effect, redis_client: redis.Redis) -> None:
