@@ -109,11 +109,13 @@ class Enumeration:
         new_world: Callable[[], World],
         *,
         faults: Sequence[What] = ALONE,
+        every: int = 1,
         after: Callable[[], None] | None = None,
         progress: Callable[[Report], None] = lambda _report: None,
         limit: int = 5,
     ) -> None:
-        self._new_world, self._faults, self._after, self._progress, self._limit = new_world, faults, after, progress, limit
+        self._new_world, self._faults, self._every, self._after = new_world, faults, every, after
+        self._progress, self._limit = progress, limit
         self._known: tuple[dict[int, int], ...] = ({}, {}, {})
         self._tails: dict[int, tuple[tuple[Ran, ...], int]] = {}
         self._told_at = time.monotonic()
@@ -198,7 +200,9 @@ class Enumeration:
             identity = world.identity
             if identity in self._known[budget] and not self._after:
                 return identity
-            path.append(_Stop(identity, list(self._children(world, schedule, at)) if budget else [], len(world.ran)))
+            path.append(
+                _Stop(identity, list(self._children(world, schedule, at)) if budget and at % self._every == 0 else [], len(world.ran))
+            )
             world.let(0)
             at += 1
         after = list(self._repeats(world, schedule.then(Move("on", at)))) if budget else []
@@ -306,6 +310,7 @@ def enumerate_faults(
     memory: Memory | None = None,
     one_server: bool = True,
     pairs: bool = False,
+    every: int = 1,
     faults: Sequence[What] = ALONE,
     concurrency: int = 3,
     retries: int = 0,
@@ -316,11 +321,12 @@ def enumerate_faults(
 ) -> Report:
     """Play a flow with every fault at every point of its course, and report what held.
 
-    A point is a call to the server or the execution of a step. ``pairs`` tries all pairs of faults. ``before`` is called before each
-    course, to set up what steps work on. ``after`` is called after each course and raises AssertionError when what they did is wrong; then
-    every course is played to its end, however equal the worlds are. ``counted`` says that what steps do depends on how often they ran. So many ``retries`` follow
-    as soon as the run has failed.
-    ``memory`` says on which server; without, one is started for this process.
+    A point is a call to the server or the execution of a step. ``pairs`` tries all pairs of faults, ``every`` only each so-manieth point.
+    So many ``retries`` follow as soon as the run has failed.
+
+    ``before`` is called before each course, to set up what steps work on. ``after`` is called after each course and raises AssertionError
+    when what they did is wrong; then every course is played to its end, however equal the worlds are. ``counted`` says that what steps do
+    depends on how often they ran. ``memory`` says on which server; without, one is started for this process.
     """
     place = memory or home()
 
@@ -328,4 +334,4 @@ def enumerate_faults(
         before()
         return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, retries=retries, counted=counted)
 
-    return Enumeration(new_world, faults=faults, after=after, progress=progress).run(2 if pairs else 1)
+    return Enumeration(new_world, faults=faults, every=every, after=after, progress=progress).run(2 if pairs else 1)

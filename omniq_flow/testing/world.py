@@ -40,9 +40,10 @@ TURN_MS: Final = 11_000
 class World:
     """One run of one flow, and its actors.
 
-    ``one_server`` chooses how turns are taken, ``concurrency`` and ``lease_s`` are those of each worker. So many ``retries`` follow as soon as
-    the run has failed. Without ``janitor`` none comes but the one that looks once all is over. ``counted`` says that what steps do depends on how often they ran: worlds are the same only if all
-    have run equally often. Worlds that share a memory share what the server has answered before.
+    ``one_server`` chooses how turns are taken, ``concurrency`` and ``lease_s`` are those of each worker. So many ``retries`` follow as soon
+    as the run has failed. Without ``janitor`` none comes but the one that looks once all is over. ``counted`` says that what steps do
+    depends on how often they ran: worlds are the same only if all have run equally often. Worlds that share a memory share what the server
+    has answered before.
     """
 
     def __init__(

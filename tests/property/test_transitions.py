@@ -1,308 +1,140 @@
-"""Runs under faults: every call may be the last of its actor, come twice, or come again later. On both ways of taking turns.
+"""Runs under faults, on both ways of taking turns: every call may be the last of its actor, come twice, late, or for the wrong time.
 
-Each run of the suite tries a fixed share of all places, spread over the whole course of each shape. ``OMNIQ_TEST_FAULTS=all`` tries every
-place of every shape, and ``OMNIQ_TEST_SCHEDULES=5000`` that many random schedules; both take minutes.
+Each run of the suite tries every fault at every point of each shape in one script a turn, and slot by slot at a share of them, spread over
+the whole course. ``OMNIQ_TEST_FAULTS=all`` tries every point, ``OMNIQ_TEST_SCHEDULES=5000`` that many random schedules; both take minutes.
+``guarantees/enumerate.py`` tries all of it, and pairs.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from keyspace import changes, keyspace
-from run_world import World, executed, in_a_loop
-from world_flows import SHAPES
+from world_flows import SHAPES, executed
 
-from omniq_flow.compiler.plan import ParamNode
-from omniq_flow.errors import RunFailed
+from omniq_flow.testing.enumeration import enumerate_faults
+from omniq_flow.testing.exploration import explore, trouble
+from omniq_flow.testing.memory import Memory
+from omniq_flow.testing.schedule import Schedule
+from omniq_flow.testing.stage import changes
+from omniq_flow.testing.strategies import faults, flows, schedules
+from omniq_flow.testing.world import World
 
 both_paths = pytest.mark.parametrize("one_server", [True, False], ids=["one-server", "slot-by-slot"])
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 
-pytestmark = pytest.mark.keeps_keys  # the last example's run
-
 EVERYTHING = os.environ.get("OMNIQ_TEST_FAULTS") == "all"
 EXAMPLES = int(os.environ.get("OMNIQ_TEST_SCHEDULES", "40"))
-SHARE, FEW = 5, 16
+SHARE = 9
 
 
-def share(places: int) -> list[int]:
-    """Return the places at which faults are tried: all of a short course, or some that are spread over it, the ends among them."""
-    if EVERYTHING or places <= FEW:
-        return list(range(places))
-    return sorted({round(k * (places - 1) / (SHARE - 1)) for k in range(SHARE)})
-
-
-def world_of(client: redis.Redis, shape: str, *, one_server: bool, room: int = 3) -> World:
+def world_of(memory: Memory, shape: str, *, one_server: bool, concurrency: int = 3) -> World:
+    executed.clear()
     flow, arguments, _ = SHAPES[shape]
-    return World(client, flow, arguments, one_server, room)
-
-
-def right_end(world: World, shape: str) -> None:
-    """The run has the right result, and user code ran at most once for each attempt that was noted."""
-    expected = SHAPES[shape].result
-    if expected is None:
-        assert world.status() == "failed"
-        with pytest.raises(RunFailed, match="ValueError: never"):
-            world.result()
-    else:
-        assert world.status() == "succeeded"
-        assert world.result() == expected
-    nodes = world.view().nodes
-    begun: Counter[str] = Counter()
-    for node in world.shapes.compiled.plan.nodes:
-        if not isinstance(node, ParamNode):
-            begun[node.step.rpartition(".")[2]] += int(nodes.get(f"{node.id}:tries", 0))
-    ran: Counter[str] = Counter()
-    for (name, _), times in executed.items():
-        ran[name] += times
-    assert ran <= begun, f"steps ran {ran}, attempts were {begun}"
-
-
-async def begin(world: World, calls: int = 0) -> int:
-    """Start a run, then let one worker do it: so many calls; returns how many there were."""
-    world.new_starter()
-    await world.settle()
-    done = 0
-    while done < calls or not calls:
-        if world.pending:
-            world.go(world.pending[0])
-            done += 1
-        elif world.status() in {"", "running"} and world.jobs():
-            world.new_worker()
-        else:
-            break
-        await world.settle()
-    if not world.pending:
-        world.new_worker()
-        await world.settle()
-    return done
+    return World(memory, flow, arguments, one_server=one_server, concurrency=concurrency, janitor=False)
 
 
 @both_paths
 @every_shape
-def test_without_faults_every_child_runs_once(redis_client: redis.Redis, shape: str, one_server: bool) -> None:
-    async def scenario() -> None:
-        world = world_of(redis_client, shape, one_server=one_server)
-        await begin(world)
-        assert world.status() != "running", "it needs no janitor"
-        await world.finish()
-        right_end(world, shape)
-        tried = 2 if shape == "fan with retries" else 1
-        assert all(times <= tried for (name, _), times in executed.items() if name != "left")
-
-    in_a_loop(scenario)
-
-
-async def begin_until(world: World, place: int) -> None:
-    """Let so many calls go, and stop before the next."""
-    if place:
-        await begin(world, place)
+def test_without_faults_every_child_runs_once_and_no_janitor_is_needed(world_memory: Memory, shape: str, one_server: bool) -> None:
+    world = world_of(world_memory, shape, one_server=one_server)
+    end = world.finish()
+    if SHAPES[shape].result is None:
+        assert (end.status, json.loads(end.result + "}")["type"]) == ("failed", "ValueError")
     else:
-        world.new_starter()
-        await world.settle()
+        assert (end.status, json.loads(end.result)) == ("succeeded", SHAPES[shape].result)
+    times = [(each.step, each.child, each.attempt) for each in world.ran]
+    assert "left" in str(times) or len(times) == len(set(times)), "no attempt is made twice; left stands at two places of a flow"
+    assert world.begun["janitor"] == 0
 
 
-def normal(client: redis.Redis, run_id: str) -> dict[str, Any]:
-    """All of a run but times, and the names of leases."""
-    found = {key: value for key, value in keyspace(client).items() if key.startswith(f"{{run:{run_id}}}:")}
-    for key, value in found.items():
-        inner = value[0] if isinstance(value, tuple) else value
-        if key.endswith(":meta"):
-            found[key] = {name: text for name, text in inner.items() if not name.endswith("_ms")}
-        elif key.endswith(":nodes"):
-            found[key] = {name: text for name, text in inner.items() if not name.endswith((":began", ":ended"))}
-        elif key.endswith(":tries"):
-            found[key] = {name: [part for k, part in enumerate(text.split("|")) if k not in {4, 5, 6}] for name, text in inner.items()}
-        elif key.endswith(":fails"):
-            found[key] = sorted(inner)
-        else:
-            found[key] = inner
+@every_shape
+def test_both_paths_end_in_the_same_state(world_memory: Memory, shape: str) -> None:
+    """One place, so that begins and records come in the same order."""
+    ends = []
+    for one_server in (True, False):
+        world = world_of(world_memory, shape, one_server=one_server, concurrency=1)
+        world.finish()
+        ends.append(normal(world))
+    assert ends[0] == ends[1]
+
+
+def normal(world: World) -> dict[str, Any]:
+    """All of a run but the names of leases."""
+    base = f"{{run:{world.stage.run.id}}}:"
+    found = {name: value for name, value in world.stage.state.texts.items() if name.startswith(base)}
+    found[f"{base}tries"] = {
+        place: [part for k, part in enumerate(text.split("|")) if k not in {4, 6}] for place, text in found.get(f"{base}tries", {}).items()
+    }
     return found
 
 
-@every_shape
-def test_both_paths_end_in_the_same_state(redis_client: redis.Redis, shape: str) -> None:
-    """One place, so that begins and records come in the same order."""
-    ends = []
-
-    async def scenario() -> None:
-        for one_server in (True, False):
-            world = world_of(redis_client, shape, one_server=one_server, room=1)
-            await begin(world)
-            await world.finish()
-            ends.append(normal(redis_client, world.run.id))
-
-    in_a_loop(scenario)
-    assert changes(ends[0], ends[1]) == {}
-
-
-def calls_without_faults(client: redis.Redis, shape: str, *, one_server: bool) -> int:
-    counted = 0
-
-    async def scenario() -> None:
-        nonlocal counted
-        world = world_of(client, shape, one_server=one_server)
-        counted = await begin(world)
-        await world.end_all()
-
-    in_a_loop(scenario)
-    return counted
-
-
 @both_paths
 @every_shape
-def test_an_actor_may_die_at_any_call(redis_client: redis.Redis, shape: str, one_server: bool) -> None:
-    """Before the call is sent, and after it ran but before its answer; at every call of the whole run.
-
-    What a worker leaves behind its lease brings back: only a starter that dies needs a janitor.
-    """
-    places = share(calls_without_faults(redis_client, shape, one_server=one_server))
-    assert len(places) >= 3
-    for place in places:
-        for sent in (False, True):
-            in_a_loop(lambda place=place, sent=sent: death(redis_client, shape, place, one_server=one_server, sent=sent))  # type: ignore[misc]
-
-
-async def death(client: redis.Redis, shape: str, place: int, *, one_server: bool, sent: bool) -> None:
-    world = world_of(client, shape, one_server=one_server)
-    await begin_until(world, place)
-    call = world.pending[0]
-    if sent:
-        world.go(call, answered=False)
-    await world.kill(call.actor)
-    await world.finish(janitor=call.actor.startswith("starter"))
-    right_end(world, shape)
-    await world.end_all()
-
-
-@both_paths
-@every_shape
-def test_a_worker_may_sleep_through_its_lease_at_any_call(redis_client: redis.Redis, shape: str, one_server: bool) -> None:
-    """It wakes up when others have done all of its work, and sends what it was about to send."""
-    for place in share(calls_without_faults(redis_client, shape, one_server=one_server)):
-
-        async def scenario(place: int = place) -> None:
-            world = world_of(redis_client, shape, one_server=one_server)
-            await begin_until(world, place)
-            late = world.pending.pop(0)
-            await world.finish()
-            world.pending.append(late)
-            await world.finish()
-            right_end(world, shape)
-            await world.end_all()
-
-        in_a_loop(scenario)
-
-
-@both_paths
-@every_shape
-def test_any_call_may_be_sent_twice(redis_client: redis.Redis, shape: str, one_server: bool) -> None:
-    """As the client library does after a lost reply: the actor gets the second answer."""
-    for place in share(calls_without_faults(redis_client, shape, one_server=one_server)):
-
-        async def scenario(place: int = place) -> None:
-            world = world_of(redis_client, shape, one_server=one_server)
-            await begin_until(world, place)
-            call = world.pending[0]
-            world.go(call)
-            before = keyspace(redis_client)
-            world._execute(call.words, call.options, "the library")
-            changed = {key for key in changes(before, keyspace(redis_client)) if not expected_to_change(key)}
-            assert not changed, f"{call.name} changed {changed} when it came twice"
-            await world.settle()
-            await world.finish()
-            right_end(world, shape)
-
-        in_a_loop(scenario)
-
-
-def expected_to_change(key: str) -> bool:
-    """What a repeat may change: the time at which a run was listed, and a chunk that was staged and committed since."""
-    return key.startswith("{runs:")
+@pytest.mark.timeout(180)
+def test_any_fault_at_any_point_ends_right(world_memory: Memory, shape: str, one_server: bool) -> None:
+    flow, arguments, _ = SHAPES[shape]
+    every = 1 if one_server or EVERYTHING else SHARE
+    report = enumerate_faults(
+        flow, arguments, memory=world_memory, one_server=one_server, every=every, before=executed.clear, counted=shape == "fan with retries"
+    )
+    assert report.passed, report
+    assert report.tried > report.points * 10 / every
 
 
 @both_paths
 @every_shape
 @pytest.mark.parametrize("order", [list, reversed], ids=["in order", "backwards"])
-def test_everything_may_come_again_after_the_end(
-    redis_client: redis.Redis, shape: str, one_server: bool, order: Callable[[Any], Any]
-) -> None:
-    async def scenario() -> None:
-        world = world_of(redis_client, shape, one_server=one_server)
-        await begin(world)
-        await world.finish()
-        before = run_keys(redis_client, world)
-        ran = executed.copy()
-        for words in list(order([words for words in world.sent if words[0] == "EVALSHA"])):
-            world._execute(words, {}, "late")
-        assert changes(before, run_keys(redis_client, world)) == {}
-        world.new_worker()
-        await world.finish()
-        assert changes(before, run_keys(redis_client, world)) == {}
-        assert executed == ran
-        right_end(world, shape)
-
-    in_a_loop(scenario)
-
-
-def run_keys(client: redis.Redis, world: World) -> dict[str, Any]:
-    """All of the run but chunks that were staged in vain, which expire."""
-    return {key: value for key, value in keyspace(client).items() if key.startswith(f"{{run:{world.run.id}}}:") and ":stage:" not in key}
-
-
-schedules = st.lists(st.integers(0, 1023), max_size=120)
+def test_everything_may_come_again_after_the_end(world_memory: Memory, shape: str, one_server: bool, order: Callable[[Any], Any]) -> None:
+    world = world_of(world_memory, shape, one_server=one_server)
+    end = world.finish()
+    before, ran = world.stage.state, len(world.ran)
+    for words in list(order(world.stage.sent)):
+        world.stage.execute("late", words)
+    assert [name for name in changes(before, world.stage.state) if name.startswith("{run:") and ":stage:" not in name] == []
+    world.begin("worker")
+    assert world.finish() == end
+    assert len(world.ran) == ran
 
 
 @both_paths
-@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])  # each world empties the server by itself
-@given(shape=st.sampled_from(sorted(SHAPES)), schedule=schedules)
-def test_any_schedule_of_two_workers_and_any_faults_ends_right(
-    redis_client: redis.Redis, one_server: bool, shape: str, schedule: list[int]
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(shape=st.sampled_from(sorted(SHAPES)), schedule=schedules())
+@pytest.mark.timeout(180)
+def test_any_schedule_and_any_faults_end_right(world_memory: Memory, one_server: bool, shape: str, schedule: Schedule) -> None:
+    flow, arguments, _ = SHAPES[shape]
+
+    def new_world() -> World:
+        executed.clear()
+        return World(world_memory, flow, arguments, one_server=one_server, concurrency=2)
+
+    broken = trouble(new_world, schedule, new_world().finish())
+    assert broken is None, broken
+
+
+@both_paths
+@settings(max_examples=EXAMPLES // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(flow=flows(), x=st.integers(0, 7), schedule=faults())
+def test_any_flow_ends_right_whatever_goes_wrong_once(
+    world_memory: Memory, one_server: bool, flow: Any, x: int, schedule: Schedule
 ) -> None:
-    async def scenario() -> None:
-        world = world_of(redis_client, shape, one_server=one_server, room=2)
-        world.new_starter()
-        world.new_worker()
-        world.new_worker()
-        await world.settle()
-        for number in schedule:
-            await fault(world, number % 16, number // 16)
-        await world.finish()
-        right_end(world, shape)
-        await world.end_all()
+    def new_world() -> World:
+        return World(world_memory, flow, (x,), one_server=one_server)
 
-    in_a_loop(scenario)
+    end = new_world().finish()
+    assert json.loads(end.result) == flow(x)
+    broken = trouble(new_world, schedule, end)
+    assert broken is None, broken
 
 
-async def fault(world: World, kind: int, which: int) -> None:
-    """Do one thing: mostly, let one of the waiting calls go."""
-    call = world.pending[which % len(world.pending)] if world.pending else None
-    if call is None or kind == 15:
-        if kind % 2:
-            world.let_time_pass()
-        if not world.status():
-            world.new_starter()
-        world.new_worker()
-    elif kind == 14:
-        world.again(which)
-    elif kind == 13:
-        world.go(call, times=2)
-    elif kind == 12:
-        world.go(call, answered=False)
-        await world.kill(call.actor)
-    elif kind == 11:
-        await world.kill(call.actor)
-    elif kind == 10:
-        world.new_janitor()
-    elif kind == 9 and which % 4 == 0:
-        world.new_canceller()
-    else:
-        world.go(call)
-    await world.settle()
+@pytest.mark.parametrize(("shape", "preemptions"), [("chain", 1), ("empty fan", 1), ("diamond", 0)])
+def test_every_interleaving_of_two_workers_and_a_janitor_ends_right(world_memory: Memory, shape: str, preemptions: int) -> None:
+    flow, arguments, _ = SHAPES[shape]
+    explored = explore(flow, arguments, memory=world_memory, preemptions=preemptions, before=executed.clear)
+    assert explored.passed, explored
+    assert explored.interleavings >= 50

@@ -1,4 +1,4 @@
-"""A server for worlds, apart from the one that other tests use."""
+"""A server for worlds, apart from the one that other tests use: nobody else may write there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from omniq_flow.testing.store import OneServer
 
 @pytest.fixture(scope="session")
 def world_server(server_kind: Kind) -> Iterator[RealServer]:
+    """The server of all worlds of a session."""
     running = start_server(server_kind)
     try:
         yield running
@@ -22,6 +23,12 @@ def world_server(server_kind: Kind) -> Iterator[RealServer]:
 
 @pytest.fixture
 def new_memory(world_server: RealServer) -> Iterator[Callable[[], Memory]]:
-    """A memory that knows nothing yet; made when it is asked for, with the scripts as they are then."""
+    """Make memories that know nothing yet, with the scripts as they are when they are made; only the last one may be used."""
     with world_server.client() as client:
         yield lambda: Memory(OneServer(client))
+
+
+@pytest.fixture
+def world_memory(new_memory: Callable[[], Memory]) -> Memory:
+    """A memory that knows nothing yet."""
+    return new_memory()
