@@ -83,7 +83,7 @@ def test_any_fault_at_any_point_ends_right(world_memory: Memory, shape: str, one
     report = enumerate_faults(
         flow, arguments, memory=world_memory, one_server=one_server, every=every, before=executed.clear, counted=shape == "fan with retries"
     )
-    assert report.passed, report
+    assert report.passed, str(report)
     assert report.tried > report.points * 10 / every
 
 
