@@ -44,10 +44,11 @@ class SeenRun:
 
 
 class Listed(NamedTuple):
-    """When the indexes list a run as live since, and as ended until; None where they do not."""
+    """Since when the indexes list a run as live, and until when as ended, None where they do not; and the time of the look."""
 
     since_ms: int | None
     until_ms: int | None
+    now_ms: int
 
 
 def kinds_of(anchor: str, names: Sequence[str]) -> Operation[list[KeyState]]:
@@ -138,8 +139,8 @@ def listed(shard: int, run_ids: Sequence[str]) -> Operation[list[Listed]]:
     """Tell how the indexes of a shard list up to 1,000 runs."""
 
     def read(reply: Sequence[Any]) -> list[Listed]:
-        times = [int(float(score)) if score else None for score in reply]
-        return [Listed(since, until) for since, until in zip(times[::2], times[1::2], strict=True)]
+        now_ms, times = int(reply[0]), [int(float(score)) if score else None for score in reply[1:]]
+        return [Listed(since, until, now_ms) for since, until in zip(times[::2], times[1::2], strict=True)]
 
     return Operation(script("doctor_listed"), live_index(shard), tuple(run_ids), read)
 

@@ -152,7 +152,7 @@ class RunVisit:
         if entry.since_ms is None:
             return None
         (head,) = self._client.run(kinds_of(run_anchor(run_id), ["meta"]))
-        if head.kind != "none" or self._now_ms() - entry.since_ms < GRACE_MS:
+        if head.kind != "none" or entry.now_ms - entry.since_ms < GRACE_MS:
             return None
         return Finding(faults.LISTED_GONE, Place(run=run_id), "is listed as live, and there is no such run")
 
@@ -228,10 +228,6 @@ class RunVisit:
                 for start in range(0, to, CHILDREN):
                     page = self._client.run(children_without_outcome(facts.id, n, start, min(to, start + CHILDREN)))
                     yield from (ChildJob(n, index, epoch) for index, epoch in page)
-
-    def _now_ms(self) -> int:
-        seconds, micros = self._client.redis.time()
-        return int(seconds) * 1000 + int(micros) // 1000
 
 
 def _epoch(text: str | None) -> int:

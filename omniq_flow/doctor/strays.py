@@ -32,7 +32,7 @@ def list_strays(position: Position) -> Talk[tuple[Position, list[str]]]:
     unlisted: list[str] = []
     for shard, names in _by_shard(ids).items():
         entries = yield listed(shard, names)
-        unlisted += [run_id for run_id, entry in zip(names, entries, strict=True) if entry == (None, None)]
+        unlisted += [run_id for run_id, entry in zip(names, entries, strict=True) if entry.since_ms is None and entry.until_ms is None]
     found: list[str] = []
     for run_id in unlisted:
         if (yield from _is_stray(run_id)):
