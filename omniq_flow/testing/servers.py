@@ -82,7 +82,7 @@ class RunningServer:
         return Redis(unix_socket_path=str(self.socket_path), protocol=2)
 
     def ask(self, *words: str | int | bytes) -> Any:
-        """Send one command over a connection of its own and return the raw answer."""
+        """Send one command over a connection of its own and return the answer, texts as bytes."""
         with self.client() as client:
             return client.execute_command(*words)
 

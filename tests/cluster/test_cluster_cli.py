@@ -20,7 +20,7 @@ def test_runs_are_started_served_and_shown(omniq_cluster: RunningCluster, tmp_pa
     assert worked.code == 0, worked.err
     assert "CROSSSLOT" not in worked.err
     listed = typed(capsys, "runs", "--json", "--url", url)
-    assert [run["status"] for run in listed.json] == ["succeeded"] * 3
-    run = listed.json[0]["run"]
+    assert [run["status"] for run in listed.json["runs"]] == ["succeeded"] * 3
+    run = listed.json["runs"][0]["run"]
     assert "succeeded" in typed(capsys, "show", run, "--url", url).out
     assert typed(capsys, "cancel", run, "--url", url).code == 0
