@@ -202,7 +202,7 @@ def sentinel(rounds: int, _chance: random.Random, *, lag: bool) -> Figures:
                 _some(ledger)
                 watched.await_replicas(1, 60)
                 if lag:
-                    watched.replicas[0].pause()
+                    watched.leave_behind(watched.replicas[0])
                     time.sleep(LAG_S)
                 watched.primary.kill()
                 watched.replicas[0].resume()

@@ -53,6 +53,11 @@ class WatchedServers:
 
         await_condition(followed, f"{count} replicas have what the primary has", seconds)
 
+    def leave_behind(self, replica: RunningServer) -> None:
+        """Let a replica hear nothing more, until its `resume`: it is paused, and its connection cut, whose buffers would be read later."""
+        replica.pause()
+        self.current.ask("CLIENT", "KILL", "TYPE", "replica")
+
     def close(self) -> None:
         """End all servers and delete their folders."""
         end_all([*self.sentinels, self.primary, *self.replicas])

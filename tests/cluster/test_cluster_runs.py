@@ -58,6 +58,17 @@ def test_a_session_finds_out_that_it_goes_slot_by_slot(session: Session) -> None
         assert {run.status() for run in runs} == {"succeeded"}
 
 
+def test_an_idle_worker_sleeps_in_the_slot_of_each_queue(omniq_cluster: RunningCluster, session: Session) -> None:
+    def asleep() -> int:
+        return sum(int(node.ask("INFO", "clients")["blocked_clients"]) for node in omniq_cluster.nodes)
+
+    with worker(squares):
+        eventually(lambda: asleep() == 4, "it sleeps on four queues in four slots")
+        assert squares.start(5).result(timeout=20) == 30
+        eventually(lambda: asleep() == 4, "it sleeps again")
+    eventually(lambda: asleep() == 0, "nothing sleeps for a worker that has left")
+
+
 async def test_async_callers_find_out_too(session: Session) -> None:
     try:
         assert not await session.aone_server()
