@@ -63,9 +63,9 @@ def test_an_idle_worker_sleeps_in_the_slot_of_each_queue(omniq_cluster: RunningC
         return sum(int(node.ask("INFO", "clients")["blocked_clients"]) for node in omniq_cluster.nodes)
 
     with worker(squares):
-        eventually(lambda: asleep() == 4, "it sleeps on four queues in four slots")
+        eventually(lambda: asleep() == 3, "it sleeps on three queues in three slots")
         assert squares.start(5).result(timeout=20) == 30
-        eventually(lambda: asleep() == 4, "it sleeps again")
+        eventually(lambda: asleep() == 3, "it sleeps again")
     eventually(lambda: asleep() == 0, "nothing sleeps for a worker that has left")
 
 

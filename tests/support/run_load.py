@@ -40,7 +40,7 @@ def add_up(xs: list[int]) -> int:
 
 @flow(queue="load")
 def squares(n: int) -> int:
-    """Go through four queues, in four slots of a cluster, and a run's own."""
+    """Go through three queues, in three slots of a cluster, and the run's own."""
     return add_up(square.map(numbers(n)))
 
 
