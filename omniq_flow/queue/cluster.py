@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import redis.asyncio as aio
-from redis import AuthenticationError, Redis, RedisCluster, RedisError, ResponseError, SSLConnection
+from redis import AuthenticationError, Redis, RedisCluster, ResponseError, SSLConnection
 from redis import ConnectionError as LostConnection
 from redis import TimeoutError as NoAnswer
 from redis.asyncio.cluster import ClusterNode as AsyncClusterNode
@@ -60,7 +60,7 @@ class PatientCluster(RedisCluster):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command to the node that serves its key, again if need be."""
         send: Callable[..., Any] = super().execute_command
-        return _PATIENCE.call_with_retry(lambda: send(*args, **options), lambda _error: None)
+        return _PATIENCE.call_with_retry(lambda: send(*args, **options), _leave_it)
 
 
 class AsyncPatientCluster(aio.RedisCluster):
@@ -81,7 +81,7 @@ class AsyncPatientCluster(aio.RedisCluster):
                 return await send(*args, **options)
 
         async with self._room:
-            return await _ASYNC_PATIENCE.call_with_retry(attempt, _note_nothing)
+            return await _ASYNC_PATIENCE.call_with_retry(attempt, _leave_it_async)
 
     async def aclose(self) -> None:
         """Close all connections; redis-py leaves them open when it was about to learn the layout anew."""
@@ -218,5 +218,9 @@ def _cut_off_seen() -> Generator[None]:
         raise LostConnection(_CUT_OFF) from error
 
 
-async def _note_nothing(_error: RedisError) -> None:
+def _leave_it(_error: Exception) -> None:
+    """Do nothing about an error: the next attempt looks after it."""
+
+
+async def _leave_it_async(_error: Exception) -> None:
     """Do nothing about an error: the next attempt looks after it."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from redis import RedisCluster, RedisError, ResponseError
 from redis.cluster import ClusterNode
@@ -201,5 +201,6 @@ def _seen_by(node: RunningServer) -> Iterator[tuple[int, int, int]]:
     with node.client() as client:
         # Asked past redis-py's reading of it, which differs between releases.
         client.response_callbacks.pop("CLUSTER SLOTS", None)
-        for first, last, primary, *_ in client.execute_command("CLUSTER SLOTS"):
+        answer: Any = client.execute_command("CLUSTER SLOTS")
+        for first, last, primary, *_ in answer:
             yield int(first), int(last), int(primary[1])

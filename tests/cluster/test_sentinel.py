@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
 from eventually import eventually, eventually_async
+from redis.sentinel import Sentinel, SentinelConnectionPool
 from run_load import squares, under_load
 
 from omniq_flow import connect, disconnect
@@ -69,7 +71,7 @@ def test_a_service_that_nobody_watches_is_told(watched: WatchedServers) -> None:
 
 def test_a_ready_client_of_a_sentinel_may_decode(watched: WatchedServers) -> None:
     sentinel = watched.sentinels[0]
-    manager = redis.sentinel.Sentinel([(sentinel.host, sentinel.port)], decode_responses=True, protocol=2)  # type: ignore[no-untyped-call]
+    manager = Sentinel([(sentinel.host, sentinel.port)], decode_responses=True, protocol=2)  # type: ignore[no-untyped-call]
     ready = manager.master_for(SERVICE)  # type: ignore[no-untyped-call]
     with ready, OmniqClient(redis=ready) as omniq:
         assert omniq.publish(queue="q", payload={}, job_id="a") == "a"
@@ -169,8 +171,9 @@ def test_the_login_of_sentinels_is_their_own() -> None:
     assert pool.connection_kwargs["username"] == "me"
     assert (pool.connection_kwargs["password"], pool.connection_kwargs["db"]) == ("word", 2)
     assert issubclass(pool.connection_class, redis.SSLConnection)
-    assert isinstance(pool, redis.sentinel.SentinelConnectionPool)
-    asked = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]
+    assert isinstance(pool, SentinelConnectionPool)
+    manager: Any = pool.sentinel_manager
+    asked = [each.connection_pool.connection_kwargs for each in manager.sentinels]
     assert [(made["host"], made["port"]) for made in asked] == [("one", 26379), ("two", 7)]
     assert all((made["username"], made["password"], made["ssl_cert_reqs"]) == ("guard", "other", "none") for made in asked)
     assert "word" not in address_of(client)
