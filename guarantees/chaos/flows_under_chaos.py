@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import sys
 import time
 import zlib
 from collections.abc import Generator
@@ -27,18 +28,19 @@ def _journal(path: str, _pid: int) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 
-def tell(run: str, node: str, index: int, what: str, worker: int = 0) -> None:
+def tell(run: str, node: str, index: int, what: str) -> None:
     """Append a line: nanoseconds of the machine's clock, the worker's process id, which child of which run, and what happened."""
-    line = f"{time.monotonic_ns()} {worker or os.getpid()} {run} {node} {index} {what}\n"
+    worker = os.getppid() if "omniq_flow.worker.child" in sys.modules else os.getpid()
+    line = f"{time.monotonic_ns()} {worker} {run} {node} {index} {what}\n"
     os.write(_journal(os.environ[JOURNAL], os.getpid()), line.encode())
 
 
 @contextmanager
-def told(run: str, node: str, index: int, worker: int = 0) -> Generator[None]:
+def told(run: str, node: str, index: int) -> Generator[None]:
     """Tell that an execution begins, and that it has ended."""
-    tell(run, node, index, "begins", worker)
+    tell(run, node, index, "begins")
     yield
-    tell(run, node, index, "ends", worker)
+    tell(run, node, index, "ends")
 
 
 def seconds(run: str, node: str, index: int) -> float:
@@ -106,7 +108,7 @@ def limited(x: int, run: str, tenant: str) -> int:
 @step(crashes=SAFE, executor="process")
 def apart(x: int, run: str) -> int:
     """Square, in a process of its own."""
-    with told(run, "apart", x, worker=os.getppid()):
+    with told(run, "apart", x):
         return x * x
 
 

@@ -101,7 +101,7 @@ def run_loop(work: Coroutine[Any, Any, T]) -> T:
 
 async def _serve(session: Session, flows: list[Flow[..., object]], options: WorkerOptions, *, until_stdin_closes: bool) -> int:
     try:
-        serving = Worker(session, flows, options)
+        serving = Worker(session, flows, options, own_process=True)
         stop = _Stop(serving)
         if until_stdin_closes:
             threading.Thread(target=_await_end_of_stdin, args=(asyncio.get_running_loop(), serving.stop), daemon=True).start()

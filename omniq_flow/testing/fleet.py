@@ -55,6 +55,13 @@ class Fleet:
             self._look()
             return sorted(self._pids)
 
+    @property
+    def codes(self) -> dict[int, int]:
+        """The exit codes (negative: the signal) of those that have ended, by process id."""
+        with self._lock:
+            self._look()
+            return self._codes.copy()
+
     def tend(self) -> None:
         """Put new workers in the place of those that ended."""
         with self._lock:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import io
 import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import msgspec
 
@@ -51,10 +52,16 @@ def answer(flows: dict[str, Flow[..., object]], question: Question) -> Answer:
         values = {name: code.args[name].decode(data, name) for name, data in question.arguments.items()}
         calling = True
         result = code.step.invoke(values)
+        if code.step.is_async:  # elsewhere it would run on the worker's loop; here it is suspect
+            result = asyncio.run(_awaited(result))
         calling = False
         return Answer(code.result.encode(result, f"{code.step.name}: result", None))
     except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
         return _failed(error, retry=calling and isinstance(error, code.options.retry_on))
+
+
+async def _awaited(result: Awaitable[object]) -> object:
+    return await result
 
 
 def _say(stream: io.BufferedRWPair, answered: Answer) -> None:

@@ -40,7 +40,8 @@ CUT_OFF_S = 5.0
 class Executor:
     """Runs attempts side by side: async steps on the loop, plain ones in threads, ``executor="process"`` in processes of their own.
 
-    ``busy`` counts what takes a place, also threads whose step was abandoned at its timeout and has not returned yet.
+    ``busy`` counts what takes a place, also threads whose step was abandoned at its timeout and has not returned yet. With ``suspects``
+    every step that a worker died under runs in a process of these.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Executor:
         *,
         done: Callable[[Claimed, Ending], None],
         freed: Callable[[], None],
+        suspects: Processes | None = None,
     ) -> None:
+        self._suspects = suspects
         self._client, self._served, self._processes = client, served, processes
         self._done, self._freed = done, freed
         self._threads = Threads()
@@ -88,6 +91,8 @@ class Executor:
             for task in deaf:
                 log.warning("%s does not let itself be cancelled and is left behind", task.get_name())
         self._threads.close()
+        if self._suspects:
+            await self._suspects.close()
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
@@ -112,6 +117,12 @@ class Executor:
         except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
             ending = self._failed(claimed, code, values, error, phase)
         self._done(claimed, ending)
+        if self._suspects and claimed.crashes and not any(each.crashes for each in self.running if each is not claimed):
+            await self._suspects.rest()
+
+    def _processes_for(self, claimed: Claimed, code: NodeCode) -> Processes | None:
+        """Return where the step runs in a process, None when it runs in this one."""
+        return self._processes if code.options.executor == "process" else self._suspects if claimed.crashes else None
 
     async def _arguments(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode) -> dict[str, Any]:
         attempt = claimed.attempt
@@ -131,9 +142,10 @@ class Executor:
     async def _call(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, values: Mapping[str, Any]) -> Any:
         """Call the step; a process gives its result as JSON already."""
         timeout = code.options.timeout
-        if code.options.executor == "process":
+        processes = self._processes_for(claimed, code)
+        if processes:
             encoded = {name: code.args[name].encode(value, name, None) for name, value in values.items()}
-            return await self._processes.call(compiled.name, claimed.plan, claimed.attempt.node, encoded, timeout)
+            return await processes.call(compiled.name, claimed.plan, claimed.attempt.node, encoded, timeout)
         if code.step.is_async:
             return await self._awaited(code, values, timeout)
         return await self._threaded(code, values, timeout)
@@ -179,7 +191,7 @@ class Executor:
     async def _packed(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, result: Any) -> Ending:
         attempt = claimed.attempt
         what = f"{code.step.name}: result"
-        data = result if code.options.executor == "process" else code.result.encode(result, what, None)
+        data = result if self._processes_for(claimed, code) else code.result.encode(result, what, None)
         sources = self._served.shapes(claimed.plan, claimed.run_queue).sources.get(attempt.node, ())
         one_of_many = isinstance(compiled.plan.nodes[attempt.node], MapNode)
         packed = pack(attempt.node, data, sources, what, by_element=not one_of_many)
@@ -203,7 +215,7 @@ class Executor:
         failure = failure_of(error, step=code.step.name, where=str(code.step.location), attempt=claimed.number, arguments=values)
         # Arguments and results of a wrong type or size are the same at the next attempt; data that cannot be read may be back then.
         retryable = isinstance(error, (*options.retry_on, StepTimeout) if phase == "step" else RunError)
-        crashed = isinstance(error, StepCrashed) and (phase == "arguments" or options.executor == "process")
+        crashed = isinstance(error, StepCrashed) and (phase == "arguments" or self._processes_for(claimed, code) is not None)
         if isinstance(error, RemoteError):
             failure = replace(failure, type=error.answer.type, traceback=error.answer.traceback)
             retryable = error.answer.retry

@@ -80,6 +80,11 @@ class Processes:
             raise RemoteError(answer)
         return answer.result
 
+    async def rest(self) -> None:
+        """Kill the children that have nothing to do."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(self._end(child) for child in idle))
+
     async def close(self) -> None:
         """Kill all children."""
         await asyncio.gather(*(self._end(child) for child in list(self._all)))

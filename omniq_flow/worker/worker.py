@@ -21,7 +21,7 @@ from omniq_flow.wire.seconds import DAY, check_seconds
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
 from omniq_flow.worker.executor import Executor
-from omniq_flow.worker.isolation import PASSED_ON_MS, Isolation
+from omniq_flow.worker.isolation import Isolation
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.leases import Leases
 from omniq_flow.worker.plans import Plans
@@ -79,9 +79,12 @@ class WorkerOptions:
 
 
 class Worker:
-    """Serves flows on the running loop until it is stopped."""
+    """Serves flows on the running loop until it is stopped.
 
-    def __init__(self, session: Session, flows: Iterable[Flow[..., Any]], options: WorkerOptions) -> None:
+    ``own_process`` says that this process is there for the worker alone, so that whatever its steps need comes with ``options.modules``.
+    """
+
+    def __init__(self, session: Session, flows: Iterable[Flow[..., Any]], options: WorkerOptions, *, own_process: bool = False) -> None:
         lease_ms = round(options.lease * 1000)
         self.options = options
         # Lease tokens begin with it, so that a lease tells whose it is.
@@ -91,13 +94,14 @@ class Worker:
         self.queues = sorted(options.queues or self.served.queues())
         self._client: AsyncOmniqClient = session.aclient()
         self._processes = Processes(options.modules)
-        self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir)
+        suspects = Processes(options.modules) if own_process else None
+        self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir, suspects=suspects)
         quarantine = Quarantine(self._client, self.served)
         self._session = session
         self._slots = SlotTurns(self._client, self.served, lease_ms, quarantine, hold=True)
         self._one_server = OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, hold=True, identity=identity)
         self._turns: Turns = self._slots
-        self._isolation = Isolation(self.served, options.lease, self.wake)
+        self._isolation = Isolation(self.served, options.lease, self.wake, in_processes=own_process)
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
         self.janitor = Janitor(self._client, self.served, quarantine, options.janitor, self.name)
@@ -218,8 +222,8 @@ class Worker:
 
     async def _face(self, suspect: Claimed) -> None:
         """Begin a suspect alone, or leave it to another worker. Raises SetupError when the server is away: it is still held then."""
-        if self._stopping.is_set() or self._isolation.passes_on:
-            delay_ms = PASSED_ON_MS if self._isolation.passes_on else 0
+        if self._stopping.is_set() or self._isolation.pass_on_ms:
+            delay_ms = self._isolation.pass_on_ms
             with suppress(QueueError):  # its lease was lost meanwhile: it is left already
                 await self._client.release(queue=suspect.queue, job_id=suspect.job, lease_token=suspect.attempt.token, delay_ms=delay_ms)
             self._isolation.held = None
@@ -229,6 +233,8 @@ class Worker:
             for claimed in turned.jobs:
                 self._isolation.begun(claimed)
                 self.executor.begin(claimed)
+            for one in turned.returned:
+                self._tell(one)
         self._hungry = True
 
     def _follow(self, turned: Turned, batch: Sequence[Finished], room: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Generator
@@ -17,12 +18,14 @@ from killing_flows import (
     neighbour_in_a_thread,
     neighbour_on_the_loop,
 )
+from worker_process import worker_process
 
 from omniq_flow import Flow, Session, worker
 from omniq_flow.errors import RunFailed
 from omniq_flow.testing.fleet import Fleet
 
 LEASE = 0.5
+HOWS = {"SIGKILL": "SIGKILL", "exit": "code 7", "segfault": "SIGSEGV"}
 
 
 @pytest.fixture
@@ -56,20 +59,21 @@ def fleet(session: Session, tmp_path: Path, size: int = 1, *options: str) -> Gen
 
 @pytest.mark.parametrize(
     "killing, how",
-    [(killing_on_the_loop, "SIGKILL"), (killing_on_the_loop, "exit"), (killing_in_a_thread, "exit"), (killing_in_a_thread, "segfault")],
-    ids=["async-SIGKILL", "async-exit", "thread-exit", "thread-segfault"],
+    [(killing_on_the_loop, "SIGKILL"), (killing_on_the_loop, "exit"), (killing_in_a_thread, "segfault")],
+    ids=["async-SIGKILL", "async-exit", "thread-segfault"],
 )
 def test_a_killing_step_is_convicted_and_its_neighbours_run_at_most_once_more(
     lone_session: Session, tmp_path: Path, notes: str, killing: Flow[[str, str], None], how: str
 ) -> None:
-    """Its budget is 2, so it kills three workers; that of its neighbours is 1, so they would fail if they were there twice."""
+    """Its budget is 2, and that of its neighbours is 1, so they would fail if they were there twice. It kills one worker, then itself."""
     neighbours = [neighbour_on_the_loop.start(notes, number, 0.2) for number in range(2)]
     neighbours += [neighbour_in_a_thread.start(notes, number, 0.2) for number in range(2, 4)]
     killer = killing.start(notes, how)
-    with fleet(lone_session, tmp_path):
-        with pytest.raises(RunFailed, match=r"StepCrashed: worker processes died 3 times under this step \(its crash budget is 2\)"):
+    with fleet(lone_session, tmp_path) as workers:
+        with pytest.raises(RunFailed, match=rf"failed after 3 attempts: StepCrashed: the step's process died: .*{HOWS[how]}"):
             killer.result(timeout=40)
         assert [run.result(timeout=40) for run in neighbours] == list(range(4))
+        assert len(workers.codes) == 1
     counted = ran(notes)
     assert counted.pop("killer") == 3
     assert len(counted) == 4
@@ -99,3 +103,25 @@ def test_a_process_of_its_own_takes_nothing_along(session: Session, tmp_path: Pa
     counted = ran(notes)
     assert counted.pop("killer") == 3
     assert set(counted.values()) == {1}
+
+
+def test_where_steps_live_in_no_module_suspects_run_alone_in_their_worker(session: Session, notes: str) -> None:
+    """As in a worker inside of a program, which cannot be imported elsewhere: it dies three times, and nothing beside it again."""
+    killer = killing_in_a_thread.start(notes, "SIGKILL")
+    neighbours = [neighbour_on_the_loop.start(notes, number, 0.1) for number in range(3)]
+
+    def over(process: subprocess.Popen[str]) -> bool:
+        return process.poll() is not None or all_ended()
+
+    def all_ended() -> bool:
+        return killer.status() != "running" and all(run.status() != "running" for run in neighbours)
+
+    while not all_ended():
+        with worker_process(session, "killing_flows", lease=LEASE, janitor=0.3) as process:
+            eventually(lambda: over(process), "it dies, or all is done", timeout=30)
+    with pytest.raises(RunFailed, match=r"StepCrashed: worker processes died 3 times under this step \(its crash budget is 2\)"):
+        killer.result(timeout=1)
+    assert [run.result(timeout=1) for run in neighbours] == [0, 1, 2]
+    counted = ran(notes)
+    assert counted.pop("killer") == 3
+    assert max(counted.values()) <= 2, counted

@@ -99,6 +99,3 @@ def once_in_a_thread(notes: str, gate: str) -> str:
 @flow
 def once_in_a_process(notes: str, gate: str) -> str:
     return fragile_in_a_process(notes, gate)
-
-
-FLOWS = (gated, many_gated, poison, blocked, once_on_the_loop, once_in_a_thread, once_in_a_process)

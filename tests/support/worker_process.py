@@ -1,4 +1,4 @@
-"""A worker in a process of its own, which tests stop, kill and let go on: ``python worker_process.py URL ONE_SERVER OPTIONS``."""
+"""A worker in a process of its own, which tests stop, kill and let go on: ``python worker_process.py URL ONE_SERVER OPTIONS MODULE``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from omniq_flow import Session, connect
+from omniq_flow.runtime.loading import load_flows
 from omniq_flow.worker.worker import Worker, WorkerOptions
 
 
 @contextmanager
-def worker_process(session: Session, **options: Any) -> Generator[subprocess.Popen[str]]:
-    """Run a worker on the flows of ``worker_flows`` beside this process; it says READY and STOPPING. It is killed in the end."""
-    command = [sys.executable, __file__, session.url, str(int(session.one_server)), json.dumps(options)]
+def worker_process(session: Session, module: str = "worker_flows", **options: Any) -> Generator[subprocess.Popen[str]]:
+    """Run a worker on the flows of a module beside this process; it says READY and STOPPING. It is killed in the end."""
+    command = [sys.executable, __file__, session.url, str(int(session.one_server)), json.dumps(options), module]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
@@ -34,11 +35,9 @@ def worker_process(session: Session, **options: Any) -> Generator[subprocess.Pop
         process.communicate()
 
 
-async def _serve(url: str, *, one_server: bool, options: dict[str, Any]) -> None:
-    from worker_flows import FLOWS  # noqa: PLC0415 - only the process that serves them needs them
-
+async def _serve(url: str, *, one_server: bool, options: dict[str, Any], module: str) -> None:
     session = connect(url, one_server=one_server)
-    served = Worker(session, FLOWS, WorkerOptions(**options))
+    served = Worker(session, load_flows(module), WorkerOptions(**options))
 
     def stop() -> None:
         served.stop()
@@ -52,4 +51,4 @@ async def _serve(url: str, *, one_server: bool, options: dict[str, Any]) -> None
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     sys.path.insert(0, str(Path(__file__).parent))
-    asyncio.run(_serve(sys.argv[1], one_server=sys.argv[2] == "1", options=json.loads(sys.argv[3])))
+    asyncio.run(_serve(sys.argv[1], one_server=sys.argv[2] == "1", options=json.loads(sys.argv[3]), module=sys.argv[4]))

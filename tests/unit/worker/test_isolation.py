@@ -251,7 +251,7 @@ async def test_a_busy_worker_leaves_a_suspect_to_others_once_and_then_waits_unti
 async def test_a_suspect_in_a_process_of_its_own_waits_for_nothing() -> None:
     isolation, suspect = Watched().isolation, suspect_of(in_a_process)
     isolation.hold(suspect, busy=True)
-    assert not isolation.passes_on
+    assert not isolation.pass_on_ms
     assert isolation.due(busy=True) is suspect
     isolation.held = None
     isolation.begun(suspect)
