@@ -40,8 +40,8 @@ CUT_OFF_S = 5.0
 class Executor:
     """Runs attempts side by side: async steps on the loop, plain ones in threads, ``executor="process"`` in processes of their own.
 
-    ``busy`` counts what takes a place, also threads whose step was abandoned at its timeout and has not returned yet. With ``suspects``
-    every step that a worker died under runs in a process of these.
+    ``busy`` counts what takes a place, also threads whose step was abandoned at its timeout and has not returned yet.
+    ``suspects`` are the processes for steps of any kind that are begun ``apart``, because a worker died under them.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Executor:
         freed: Callable[[], None],
         suspects: Processes | None = None,
     ) -> None:
-        self._suspects = suspects
+        self._suspects, self._apart = suspects, set[str]()
         self._client, self._served, self._processes = client, served, processes
         self._done, self._freed = done, freed
         self._threads = Threads()
@@ -73,8 +73,10 @@ class Executor:
         """The attempts that are running; their leases are to be renewed."""
         return list(self._tasks.values())
 
-    def begin(self, claimed: Claimed) -> None:
+    def begin(self, claimed: Claimed, *, apart: bool = False) -> None:
         """Run an attempt; ``done`` is called with its ending."""
+        if apart:
+            self._apart.add(claimed.attempt.token)
         task = asyncio.create_task(self._run(claimed), name=claimed.job)
         self._tasks[task] = claimed
         task.add_done_callback(self._forget)
@@ -117,12 +119,14 @@ class Executor:
         except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
             ending = self._failed(claimed, code, values, error, phase)
         self._done(claimed, ending)
-        if self._suspects and claimed.crashes and not any(each.crashes for each in self.running if each is not claimed):
-            await self._suspects.rest()
+        if claimed.attempt.token in self._apart:
+            self._apart.remove(claimed.attempt.token)
+            if self._suspects and not self._apart:
+                await self._suspects.rest()
 
     def _processes_for(self, claimed: Claimed, code: NodeCode) -> Processes | None:
         """Return where the step runs in a process, None when it runs in this one."""
-        return self._processes if code.options.executor == "process" else self._suspects if claimed.crashes else None
+        return self._suspects if claimed.attempt.token in self._apart else self._processes if code.options.executor == "process" else None
 
     async def _arguments(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode) -> dict[str, Any]:
         attempt = claimed.attempt

@@ -12,28 +12,31 @@ from omniq_flow.worker.served import Served
 
 log = logging.getLogger("omniq_flow.worker")
 
-IDLE_ELSEWHERE_MS = 200
+PATIENCE_S = 1.0
+ELSEWHERE_MS = 200
 FULL_MS = 1000
+AT_ONCE = max(4, os.cpu_count() or 1)
 REMEMBERED = 1000
 
 
 class Isolation:
-    """Decides when a suspect, which was leased and not begun, is begun.
+    """Decides when and where a suspect, which was leased and not begun, is begun.
 
-    ``in_processes``: suspects run in processes of their own, as many at once as there are processors; more are left to other workers for a
-    while. Where steps live on what is in this process and in no module, a suspect is held until nothing else runs here, and then runs
-    alone; a busy worker leaves it to another one first, which may be idle, and holds it when it meets it again. What has been alone for
-    as long as a lease (``alone_s``) is joined by jobs that are no suspects: it does not kill at once, and a long step must not have a
-    worker for itself. ``changed`` is called when others may come.
+    In a worker where nothing runs it is begun at once, alone: nothing more is claimed until it has ended, or for as long as a lease
+    (``alone_s``), since what kills at once would have done so, and a long step must not have a worker for itself. Where something runs,
+    nothing more is claimed either. After PATIENCE_S the suspect is begun in a process of its own (``in_processes``), of which there are
+    AT_ONCE; more are left to other workers for a while. Where that cannot be, because steps live on what is in this process and in no
+    module, a suspect is left to others once, which may be idle, and then held until nothing runs any more. ``changed`` is called when it is
+    time to look again.
     """
 
     def __init__(self, served: Served, alone_s: float, changed: Callable[[], None], *, in_processes: bool = False) -> None:
         self._served, self._alone_s, self._changed = served, alone_s, changed
         self._in_processes = in_processes
-        self._at_once = os.cpu_count() or 1
         self._apart: list[Claimed] = []
         self._alone: Claimed | None = None
         self._left_to_others: dict[str, None] = {}
+        self._patient = False
         self.held: Claimed | None = None
         self.pass_on_ms = 0
 
@@ -44,44 +47,59 @@ class Isolation:
 
     def hold(self, suspect: Claimed, *, busy: bool) -> None:
         """Take charge of a suspect; ``pass_on_ms`` above 0 says to leave it to others for so long."""
-        self.held, self.pass_on_ms = suspect, 0
-        if self._is_apart_anyway(suspect):
+        self.held, self.pass_on_ms, self._patient = suspect, 0, False
+        if not busy or self._is_apart_anyway(suspect):
             return
-        if self._in_processes:
-            self.pass_on_ms = FULL_MS if len(self._apart) >= self._at_once else 0
-        elif busy and suspect.job not in self._left_to_others:
-            if len(self._left_to_others) >= REMEMBERED:
-                self._left_to_others.clear()
-            self._left_to_others[suspect.job] = None
-            self.pass_on_ms = IDLE_ELSEWHERE_MS
+        if not self._in_processes:
+            self.pass_on_ms = 0 if self._was_left_to_others(suspect) else ELSEWHERE_MS
+        elif len(self._apart) >= AT_ONCE:
+            self.pass_on_ms = FULL_MS
         else:
-            self._left_to_others.pop(suspect.job, None)
+            self._patient = True
+            asyncio.get_running_loop().call_later(PATIENCE_S, self._lose_patience, suspect)
 
     def due(self, *, busy: bool) -> Claimed | None:
         """Return the suspect that is to be passed on or begun now."""
-        if self.held is None:
-            return None
-        waits = busy and not (self.pass_on_ms or self._in_processes or self._is_apart_anyway(self.held))
-        return None if waits else self.held
+        if self.held is None or not busy or self.pass_on_ms or self._is_apart_anyway(self.held):
+            return self.held
+        return self.held if self._in_processes and not self._patient else None
 
-    def begun(self, suspect: Claimed) -> None:
-        """Note that a suspect runs."""
+    def begun(self, suspect: Claimed, *, busy: bool) -> bool:
+        """Note that a suspect is begun; returns whether it is to run in a process of its own."""
         if self._is_apart_anyway(suspect):
-            return
-        where = "in a process of its own" if self._in_processes else "alone"
+            return False
+        where = "in a process of its own" if busy else "alone"
         log.warning("%s: a worker died under it, or lost its lease; now it runs %s", suspect.job, where)
-        if self._in_processes:
+        if busy:
             self._apart.append(suspect)
-            return
-        self._alone = suspect
-        asyncio.get_running_loop().call_later(self._alone_s, self.ended, suspect)
+        else:
+            self._alone = suspect
+            asyncio.get_running_loop().call_later(self._alone_s, self._let_others_in, suspect)
+        return busy
 
     def ended(self, claimed: Claimed) -> None:
-        """Note that an attempt has ended, or was alone for long enough."""
+        """Note that an attempt has ended."""
         self._apart = [each for each in self._apart if each is not claimed]
+        self._let_others_in(claimed)
+
+    def _lose_patience(self, suspect: Claimed) -> None:
+        if self.held is suspect:
+            self._patient = False
+            self._changed()
+
+    def _let_others_in(self, claimed: Claimed) -> None:
         if self._alone is claimed:
             self._alone = None
             self._changed()
+
+    def _was_left_to_others(self, suspect: Claimed) -> bool:
+        if suspect.job in self._left_to_others:
+            del self._left_to_others[suspect.job]
+            return True
+        if len(self._left_to_others) >= REMEMBERED:
+            self._left_to_others.clear()
+        self._left_to_others[suspect.job] = None
+        return False
 
     def _is_apart_anyway(self, suspect: Claimed) -> bool:
         return self._served.compiled(suspect.plan).nodes[suspect.attempt.node].options.executor == "process"

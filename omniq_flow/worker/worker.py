@@ -221,7 +221,7 @@ class Worker:
         return self._isolation.held if self._stopping.is_set() else self._isolation.due(busy=bool(self.executor.running))
 
     async def _face(self, suspect: Claimed) -> None:
-        """Begin a suspect alone, or leave it to another worker. Raises SetupError when the server is away: it is still held then."""
+        """Begin a suspect, alone or apart, or leave it to others. Raises SetupError when the server is away: it is still held then."""
         if self._stopping.is_set() or self._isolation.pass_on_ms:
             delay_ms = self._isolation.pass_on_ms
             with suppress(QueueError):  # its lease was lost meanwhile: it is left already
@@ -231,8 +231,7 @@ class Worker:
             turned = await self._turns.begin(suspect)
             self._isolation.held = None
             for claimed in turned.jobs:
-                self._isolation.begun(claimed)
-                self.executor.begin(claimed)
+                self.executor.begin(claimed, apart=self._isolation.begun(claimed, busy=bool(self.executor.running)))
             for one in turned.returned:
                 self._tell(one)
         self._hungry = True

@@ -15,6 +15,7 @@ from killing_flows import (
     killing_in_a_thread,
     killing_its_own_process,
     killing_on_the_loop,
+    long_neighbour,
     neighbour_in_a_thread,
     neighbour_on_the_loop,
 )
@@ -25,7 +26,6 @@ from omniq_flow.errors import RunFailed
 from omniq_flow.testing.fleet import Fleet
 
 LEASE = 0.5
-HOWS = {"SIGKILL": "SIGKILL", "exit": "code 7", "segfault": "SIGSEGV"}
 
 
 @pytest.fixture
@@ -65,19 +65,43 @@ def fleet(session: Session, tmp_path: Path, size: int = 1, *options: str) -> Gen
 def test_a_killing_step_is_convicted_and_its_neighbours_run_at_most_once_more(
     lone_session: Session, tmp_path: Path, notes: str, killing: Flow[[str, str], None], how: str
 ) -> None:
-    """Its budget is 2, and that of its neighbours is 1, so they would fail if they were there twice. It kills one worker, then itself."""
+    """Its budget is 2, and that of its neighbours is 1, so they would fail if they were there twice.
+
+    One neighbour goes on for longer than a lease, so that the killing step may be convicted in a process of its own beside it.
+    """
     neighbours = [neighbour_on_the_loop.start(notes, number, 0.2) for number in range(2)]
     neighbours += [neighbour_in_a_thread.start(notes, number, 0.2) for number in range(2, 4)]
+    neighbours.append(neighbour_on_the_loop.start(notes, 4, 1.5))
     killer = killing.start(notes, how)
     with fleet(lone_session, tmp_path) as workers:
-        with pytest.raises(RunFailed, match=rf"failed after 3 attempts: StepCrashed: the step's process died: .*{HOWS[how]}"):
+        with pytest.raises(RunFailed, match=r"StepCrashed: (worker processes died 3 times under this step|the step's process died)"):
             killer.result(timeout=40)
-        assert [run.result(timeout=40) for run in neighbours] == list(range(4))
-        assert len(workers.codes) == 1
+        assert [run.result(timeout=40) for run in neighbours] == list(range(5))
+        assert 1 <= len(workers.codes) <= 3
     counted = ran(notes)
     assert counted.pop("killer") == 3
-    assert len(counted) == 4
+    assert len(counted) == 5
     assert max(counted.values()) <= 2, counted
+
+
+@pytest.mark.parametrize("killing", [killing_on_the_loop, killing_in_a_thread], ids=["async", "thread"])
+def test_beside_a_long_step_it_is_convicted_in_a_process_of_its_own(
+    lone_session: Session, tmp_path: Path, notes: str, killing: Flow[[str, str], None]
+) -> None:
+    """It kills one worker, and then only the processes that it is given; the long step beside it runs once."""
+    arguments = ["killing_flows", "--lease", str(LEASE), "--janitor", "0.3"]
+    killer = killing.start(notes, "exit")
+    gate = tmp_path / "gate"
+    with Fleet(arguments, url=lone_session.url, size=1, log=tmp_path / "log") as workers:
+        eventually(lambda: workers.codes, "it kills its worker")
+        long = long_neighbour.start(notes, str(gate))
+        workers.tend()
+        with pytest.raises(RunFailed, match="failed after 3 attempts: StepCrashed: the step's process died: it exited with code 7"):
+            killer.result(timeout=40)
+        gate.touch()
+        assert long.result(timeout=40) == "through"
+        assert len(workers.codes) == 1
+    assert ran(notes) == {"killer": 3, "long": 1}
 
 
 def test_neighbours_that_come_later_are_not_touched(lone_session: Session, tmp_path: Path, notes: str) -> None:

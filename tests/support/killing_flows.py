@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import time
+from pathlib import Path
 
 from process_flows import note
 
@@ -24,13 +25,13 @@ def die(how: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@step(crashes=2)
+@step(crashes=2, backoff=0.001)
 async def kills_on_the_loop(notes: str, how: str) -> None:
     note(notes, "killer")
     die(how)
 
 
-@step(crashes=2)
+@step(crashes=2, backoff=0.001)
 def kills_in_a_thread(notes: str, how: str) -> None:
     note(notes, "killer")
     die(how)
@@ -79,3 +80,16 @@ def neighbour_on_the_loop(notes: str, number: int, seconds: float) -> int:
 @flow
 def neighbour_in_a_thread(notes: str, number: int, seconds: float) -> int:
     return harmless_in_a_thread(notes, number, seconds)
+
+
+@step
+def waits_at_a_gate(notes: str, gate: str) -> str:
+    note(notes, "long")
+    while not Path(gate).exists():
+        time.sleep(0.005)
+    return "through"
+
+
+@flow
+def long_neighbour(notes: str, gate: str) -> str:
+    return waits_at_a_gate(notes, gate)

@@ -11,9 +11,10 @@ from eventually import eventually_async
 from omniq_flow import Session, flow, step
 from omniq_flow.queue.operations import MAX_ITEMS
 from omniq_flow.runtime.operations import Attempt, Ending, view
+from omniq_flow.worker import isolation as isolating
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.inputs import Inputs
-from omniq_flow.worker.isolation import Isolation
+from omniq_flow.worker.isolation import ELSEWHERE_MS, FULL_MS, Isolation
 from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.slots import SlotTurns
@@ -210,9 +211,10 @@ async def test_a_turn_sent_again_hands_out_the_same_suspect(lone_session: Sessio
 class Watched:
     """An isolation whose changes are counted."""
 
-    def __init__(self, alone_s: float = 1000) -> None:
+    def __init__(self, alone_s: float = 1000, *, in_processes: bool = False) -> None:
         self.changes = 0
-        self.isolation = Isolation(Served([many, in_a_process], LEASE_MS), alone_s, self._changed)
+        served = Served([many, in_a_process], LEASE_MS)
+        self.isolation = Isolation(served, alone_s, self._changed, in_processes=in_processes)
 
     def _changed(self) -> None:
         self.changes += 1
@@ -223,14 +225,20 @@ def suspect_of(of: Any, number: int = 0) -> Claimed:
     return Claimed("q", job, Attempt("r", 1, number, 0, "t"), of.compiled.fingerprint, "q", 1, 0, 1, Inputs(), None)
 
 
-async def test_an_idle_worker_begins_a_suspect_at_once_and_lets_nothing_beside_it() -> None:
-    watched = Watched()
+def begin(isolation: Isolation, suspect: Claimed, *, busy: bool) -> bool:
+    """Begin what is held, as a worker does."""
+    assert isolation.due(busy=busy) is suspect
+    isolation.held = None
+    return isolation.begun(suspect, busy=busy)
+
+
+@pytest.mark.parametrize("in_processes", [True, False])
+async def test_an_idle_worker_begins_a_suspect_at_once_and_lets_nothing_beside_it(in_processes: bool) -> None:
+    watched = Watched(in_processes=in_processes)
     isolation, suspect = watched.isolation, suspect_of(many)
     isolation.hold(suspect, busy=False)
     assert isolation.closed
-    assert isolation.due(busy=False) is suspect
-    isolation.held = None
-    isolation.begun(suspect)
+    assert not begin(isolation, suspect, busy=False)
     assert isolation.closed
     isolation.ended(suspect_of(many, 1))
     assert isolation.closed
@@ -241,25 +249,49 @@ async def test_an_idle_worker_begins_a_suspect_at_once_and_lets_nothing_beside_i
 async def test_a_busy_worker_leaves_a_suspect_to_others_once_and_then_waits_until_it_is_idle() -> None:
     isolation, suspect = Watched().isolation, suspect_of(many)
     isolation.hold(suspect, busy=True)
-    assert isolation.due(busy=True) is suspect, "to be passed on"
-    isolation.held = None
-    isolation.hold(suspect, busy=True)
-    assert isolation.due(busy=True) is None
-    assert isolation.due(busy=False) is suspect
-
-
-async def test_a_suspect_in_a_process_of_its_own_waits_for_nothing() -> None:
-    isolation, suspect = Watched().isolation, suspect_of(in_a_process)
-    isolation.hold(suspect, busy=True)
-    assert not isolation.pass_on_ms
+    assert isolation.pass_on_ms == ELSEWHERE_MS
     assert isolation.due(busy=True) is suspect
     isolation.held = None
-    isolation.begun(suspect)
+    isolation.hold(suspect, busy=True)
+    assert isolation.pass_on_ms == 0
+    assert isolation.due(busy=True) is None
+    assert not begin(isolation, suspect, busy=False)
+
+
+async def test_a_busy_worker_that_can_begins_a_suspect_in_a_process_when_it_was_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolating, "PATIENCE_S", 0.05)
+    watched = Watched(in_processes=True)
+    isolation, suspect = watched.isolation, suspect_of(many)
+    isolation.hold(suspect, busy=True)
+    assert (isolation.pass_on_ms, isolation.due(busy=True)) == (0, None)
+    await eventually_async(lambda: watched.changes, "it is time to look again")
+    assert begin(isolation, suspect, busy=True)
+    assert not isolation.closed, "others may come beside it"
+
+
+async def test_so_many_processes_at_once_and_more_are_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolating, "AT_ONCE", 1)
+    isolation, first, second = Watched(in_processes=True).isolation, suspect_of(many), suspect_of(many, 1)
+    isolation.begun(first, busy=True)
+    isolation.hold(second, busy=True)
+    assert isolation.pass_on_ms == FULL_MS
+    isolation.held = None
+    isolation.ended(first)
+    isolation.hold(second, busy=True)
+    assert isolation.pass_on_ms == 0
+
+
+@pytest.mark.parametrize("in_processes", [True, False])
+async def test_a_step_that_has_a_process_of_its_own_waits_for_nothing(in_processes: bool) -> None:
+    isolation, suspect = Watched(in_processes=in_processes).isolation, suspect_of(in_a_process)
+    isolation.hold(suspect, busy=True)
+    assert isolation.pass_on_ms == 0
+    assert not begin(isolation, suspect, busy=True)
     assert not isolation.closed
 
 
 async def test_after_a_lease_alone_others_may_come_beside_it() -> None:
     watched = Watched(alone_s=0.001)
-    watched.isolation.begun(suspect_of(many))
+    watched.isolation.begun(suspect_of(many), busy=False)
     await eventually_async(lambda: not watched.isolation.closed, "others may come")
     assert watched.changes == 1
