@@ -59,8 +59,8 @@ def fleet(session: Session, tmp_path: Path, size: int = 1, *options: str) -> Gen
 
 @pytest.mark.parametrize(
     "killing, how",
-    [(killing_on_the_loop, "SIGKILL"), (killing_on_the_loop, "exit"), (killing_in_a_thread, "segfault")],
-    ids=["async-SIGKILL", "async-exit", "thread-segfault"],
+    [(killing_on_the_loop, "SIGKILL"), (killing_in_a_thread, "segfault")],
+    ids=["async-SIGKILL", "thread-segfault"],
 )
 def test_a_killing_step_is_convicted_and_its_neighbours_run_at_most_once_more(
     lone_session: Session, tmp_path: Path, notes: str, killing: Flow[[str, str], None], how: str
@@ -117,7 +117,7 @@ def test_neighbours_that_come_later_are_not_touched(lone_session: Session, tmp_p
     assert set(counted.values()) == {1}, counted
 
 
-def test_a_process_of_its_own_takes_nothing_along(session: Session, tmp_path: Path, notes: str) -> None:
+def test_a_process_of_its_own_takes_nothing_along(lone_session: Session, notes: str) -> None:
     killer = killing_its_own_process.start(notes, "segfault")
     neighbours = [neighbour_on_the_loop.start(notes, number, 0.3) for number in range(4)]
     with worker(killing_its_own_process, neighbour_on_the_loop, lease=LEASE, modules=["killing_flows"]):
@@ -129,7 +129,7 @@ def test_a_process_of_its_own_takes_nothing_along(session: Session, tmp_path: Pa
     assert set(counted.values()) == {1}
 
 
-def test_where_steps_live_in_no_module_suspects_run_alone_in_their_worker(session: Session, notes: str) -> None:
+def test_where_steps_live_in_no_module_suspects_run_alone_in_their_worker(lone_session: Session, notes: str) -> None:
     """As in a worker inside of a program, which cannot be imported elsewhere: it dies three times, and nothing beside it again."""
     killer = killing_in_a_thread.start(notes, "SIGKILL")
     neighbours = [neighbour_on_the_loop.start(notes, number, 0.1) for number in range(3)]
@@ -141,7 +141,7 @@ def test_where_steps_live_in_no_module_suspects_run_alone_in_their_worker(sessio
         return killer.status() != "running" and all(run.status() != "running" for run in neighbours)
 
     while not all_ended():
-        with worker_process(session, "killing_flows", lease=LEASE, janitor=0.3) as process:
+        with worker_process(lone_session, "killing_flows", lease=LEASE, janitor=0.3) as process:
             eventually(lambda: over(process), "it dies, or all is done", timeout=30)
     with pytest.raises(RunFailed, match=r"StepCrashed: worker processes died 3 times under this step \(its crash budget is 2\)"):
         killer.result(timeout=1)

@@ -69,8 +69,14 @@ def killed_in_mid_step(session: Session, of: Flow[[str, str], str], notes: str, 
     return run
 
 
-@pytest.mark.parametrize("of", [once_on_the_loop, once_in_a_thread, once_in_a_process], ids=["async", "thread", "process"])
-@pytest.mark.parametrize("by", ["ours", "a foreign client", "a foreign client, as its last attempt"])
+@pytest.mark.parametrize(
+    "of, by",
+    [
+        *((of, "a foreign client, as its last attempt") for of in (once_on_the_loop, once_in_a_thread, once_in_a_process)),
+        (once_on_the_loop, "a foreign client"),
+        (once_in_a_thread, "ours"),
+    ],
+)
 def test_the_run_fails_when_its_only_attempt_died(
     lone_session: Session, foreign: Any, notes: str, of: Flow[[str, str], str], by: str
 ) -> None:
