@@ -195,6 +195,7 @@ class Worker:
             try:
                 if suspect and not batch:
                     await self._face(suspect)
+                    trouble = 0.1
                     continue
                 turned = await self._turns.take(batch, self._turned_queues(), room)
             except Exception as error:
