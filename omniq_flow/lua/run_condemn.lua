@@ -99,7 +99,7 @@ end
 if not is('meta', 'hash') then return {'LOST', 'R:meta is no hash'} end
 local head = redis.call('HMGET', R .. ':meta', 'status', 'keep_ms', 'plan', 'flow', 'queue')
 if redis.call('EXISTS', R .. ':meta') == 0 then return {'GONE'} end
-if not (head[1] and head[3] and head[4] and head[5] and tonumber(head[2] or '')) then return {'LOST', 'R:meta is incomplete'} end
+if not (head[1] and head[3] and head[4] and head[5] and tonumber(head[2])) then return {'LOST', 'R:meta is incomplete'} end
 if head[1] ~= 'running' then return {'OVER', head[1]} end
 local why = fault()
 if not why then return {'SOUND'} end

@@ -14,7 +14,7 @@
 local R, kind, source, from = anchor(KEYS[1]), string.sub(ARGV[1], 1, 1), string.sub(ARGV[1], 2), tonumber(ARGV[2])
 local LIMIT, BUDGET = 500, 1024 * 1024
 if kind == 'm' or kind == 'e' then
-  local count = tonumber(redis.call('HGET', R .. ':nodes', source .. ':of') or '')
+  local count = tonumber(redis.call('HGET', R .. ':nodes', source .. ':of'))
   if not count then return {'NONE'} end
   return {'ITEMS', count, (run_slice(R, nil, source, from, math.min(from + LIMIT, count), BUDGET))}
 end

@@ -31,24 +31,24 @@ while position < #order and looked < LIMIT do
   local node, shape = run_node(run, n), shapes[n]
   looked = looked + 1
   if node.left > 0 then
-    position, index = position + 1, 0
+    position = position + 1
   elseif not shape.map then
     if not run_has_outcome(run, node, 0) then
       local t = tries_read(R, n, 0)
       jobs[#jobs + 1] = {n, 0, t.epoch}
     end
-    position, index = position + 1, 0
+    position = position + 1
   else
     if not node.next then
-      if run_ready(run, node, shape, nothing, false) then run_complete(run, n, shapes, now, nothing) end
+      if run_ready(run, node, shape, nothing) then run_complete(run, n, shapes, now, nothing) end
     elseif node.next == node.of - node.open then
-      fan_out_more(run, node, shape, nothing, false)
+      fan_out_more(run, node, shape, nothing)
     end
     local to = math.min(node.next, index + 500)
     for i = index, to - 1 do
       if not run_has_outcome(run, node, i) then jobs[#jobs + 1] = {n, i, tries_read(R, n, i).epoch} end
     end
-    looked = looked + math.max(0, to - index)
+    looked = looked + to - index
     if to >= node.next then position, index = position + 1, 0 else index = to end
   end
 end

@@ -20,7 +20,7 @@ if where == 'live' then
   return {'OK'}
 end
 local looked = where == 'gone' and now - GRACE_MS or tonumber(ARGV[5])
-local listed = tonumber(redis.call('ZSCORE', KEYS[1], id) or '')
+local listed = tonumber(redis.call('ZSCORE', KEYS[1], id))
 if listed and (looked == 0 or listed <= looked) then
   redis.call('ZREM', KEYS[1], id)
   listed = nil

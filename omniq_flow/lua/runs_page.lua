@@ -6,9 +6,6 @@
 -- replies  {id...}
 -- repeat   read only
 -- cost     2 commands
-local from = 0
-if ARGV[1] ~= '' then
-  local rank = redis.call('ZRANK', KEYS[1], ARGV[1])
-  from = rank and rank + 1 or 0
-end
+local rank = redis.call('ZRANK', KEYS[1], ARGV[1])
+local from = rank and rank + 1 or 0
 return redis.call('ZRANGE', KEYS[1], from, from + tonumber(ARGV[2]) - 1)
