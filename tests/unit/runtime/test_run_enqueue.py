@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 from keyspace import Expiring, changes, keyspace
+from lua_parts import commands_within
 from queue_seed import Seed
 
 from omniq_flow.queue import OmniqClient
@@ -61,6 +62,12 @@ def test_a_job_carries_its_run_and_is_never_given_up_by_the_queue(effect: Effect
 def test_children_stand_in_order_wherever_they_go(effect: Effect, seed: Seed, front: bool, line: list[str]) -> None:
     seed.job("before", "wait")
     assert effect(0, 1, front=front)[1]["{q}:wait"] == line
+
+
+def test_each_child_is_looked_at_once(effect: Effect, redis_client: redis.Redis) -> None:
+    redis_client.config_resetstat()
+    effect(0, 1, front=True)
+    assert commands_within(redis_client)["hget"] == 2
 
 
 @pytest.mark.parametrize("front", [False, True])

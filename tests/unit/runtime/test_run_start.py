@@ -13,8 +13,9 @@ from omniq_flow import Flow, flow
 from omniq_flow.queue import OmniqClient
 from omniq_flow.queue.calls import Call
 from omniq_flow.queue.operations import enqueue
+from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.keys import shard_of
-from omniq_flow.runtime.operations import NewRun, start
+from omniq_flow.runtime.operations import NewRun, confirm, create, start, view
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import new_run
 
@@ -138,3 +139,26 @@ def test_a_run_with_nothing_to_do_has_ended_at_once(
     assert found[f"{{run:{run.id}}}:meta"][0]["status"] == "succeeded"
     assert found[f"{{runs:{shard}}}:ended"] == {run.id: NOW + 60_000}
     assert f"{{runs:{shard}}}:live" not in found
+
+
+def test_a_run_that_is_there_is_not_created_again_nor_what_was_confirmed_due_again(client: OmniqClient, redis_client: redis.Redis) -> None:
+    run = made(one, 3)
+    due = client.run(create(run, NOW)).due
+    client.run(confirm(run.id, due))
+    before = keyspace(redis_client)
+    assert client.run(create(run, NOW + 5)) == ("EXISTS", (), "running")
+    assert keyspace(redis_client) == before
+
+
+def test_of_a_run_that_is_gone_nothing_is_seen(client: OmniqClient) -> None:
+    assert client.run(view("nobody", NOW)) == (0, {}, {}, {}, {})
+
+
+@pytest.mark.parametrize("name", ["start", "run_create"])
+def test_a_start_that_comes_to_nothing_says_no_more_than_why(client: OmniqClient, redis_client: redis.Redis, name: str) -> None:
+    def reply(run: NewRun) -> Any:
+        return redis_client.eval(script(name).text, 1, f"{{run:{run.id}}}:meta", NOW, run.id, run.message())
+
+    assert reply(made(nothing_to_do, [1] * 600)) == [b"UNSTAGED"]
+    client.run(create(made(one, 3), NOW))
+    assert reply(made(one, 4)) == [b"CONFLICT"]

@@ -104,6 +104,12 @@ def test_a_fan_out_that_became_ready_while_its_run_was_over_is_delivered(redis_c
     bench.unchanged(surveying(bench))
 
 
+def test_a_window_that_is_not_full_yet_is_left_to_its_children(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "fan of arguments")
+    redis_client.hset(f"{bench.base}:nodes", mapping={"1:of": "2000", "1:open": "1999", "1:next": "2"})
+    assert bench.unchanged(surveying(bench)).jobs == [(1, 0, 0), (1, 1, 0)]
+
+
 def test_an_empty_one_is_complete_and_its_successor_due(redis_client: redis.Redis) -> None:
     bench = RunBench(redis_client, wide, 0)
     bench.begin(1)
