@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import tomllib
@@ -103,6 +104,7 @@ def write_figures(verdicts: list[Verdict], course: Course, equivalents: Equivale
     FIGURES.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+@functools.cache
 def last_survivors() -> set[str]:
     """Return the ids of the mutants that survived the run that the figures tell of."""
     return {each["id"] for each in json.loads(FIGURES.read_text(encoding="utf-8"))["survivors"]}
