@@ -112,4 +112,4 @@ def _counted(world: World) -> Counter[str]:
 
 def run_again(found: Chaos) -> Sequence[str]:
     """Return a line for each step that ran more often than without faults."""
-    return [f"{name} ran again when {FAULTS[fault]}" for name, fault in sorted(found.again.items())]
+    return [f"{name} runs again when {FAULTS[fault]}" for name, fault in sorted(found.again.items())]

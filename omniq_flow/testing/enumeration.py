@@ -13,8 +13,8 @@ from omniq_flow.testing.home import home
 from omniq_flow.testing.memory import Memory
 from omniq_flow.testing.moves import play
 from omniq_flow.testing.points import Point
-from omniq_flow.testing.schedule import Move, Schedule, What
-from omniq_flow.testing.verdict import Broken, End, Ran
+from omniq_flow.testing.schedule import FAULTS, Move, Schedule, What
+from omniq_flow.testing.verdict import Broken, End, Ran, child_name
 from omniq_flow.testing.world import World
 
 P = ParamSpec("P")
@@ -66,6 +66,14 @@ class Report:
     def passed(self) -> bool:
         """Whether everything held."""
         return not self.broken
+
+    @property
+    def ran_again(self) -> list[str]:
+        """A line for each step or child that ran more often under a fault than without: which one, and under which faults."""
+        return [
+            f"{child_name(step, child)} runs again when {'; when '.join(FAULTS[fault] for fault in sorted(under))}"
+            for (step, child), under in sorted(self.again.items(), key=str)
+        ]
 
     def __str__(self) -> str:
         how = "one script a turn" if self.one_server else "slot by slot"

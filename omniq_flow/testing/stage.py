@@ -75,7 +75,7 @@ class Stage:
         step = self.peek(words, options)
         self.state = step.after
         self.sent.append(words)
-        self.story.point(who, call_name(words), reply_told(step.reply).replace(self.run.id, "R"))
+        self.story.point(who, call_name(words), reply_told(words, step.reply).replace(self.run.id, "R"))
         if step.breach:
             raise self.broken(step.breach)
         if tells_time(words):

@@ -55,10 +55,14 @@ def call_name(words: Command) -> str:
     return " ".join(map(str, words[:2]))
 
 
-def reply_told(reply: Any) -> str:
-    """Return a reply as a few words."""
+def reply_told(words: Command, reply: Any) -> str:
+    """Return the reply to a command as a few words."""
     if isinstance(reply, Exception):
         return f"error: {reply}"[:WIDEST]
+    if words[0] == "EVALSHA" and _names().get(words[1]) == "turn":
+        finished, jobs, *_ = reply
+        parts = [" ".join(word.decode() for word, _due in finished), "begins " + " ".join(job[1].decode() for job in jobs) if jobs else ""]
+        return ", ".join(filter(None, parts)) or "nothing to do"
     return _words(reply)[:WIDEST]
 
 

@@ -8,6 +8,11 @@ from omniq_flow.testing.schedule import Schedule
 from omniq_flow.testing.story import Story
 
 
+def child_name(step: str, child: int | None) -> str:
+    """Return a step or a fan-out's child as stories call it: ``read[3]``."""
+    return step.rpartition(".")[2] + ("" if child is None else f"[{child}]")
+
+
 class Ran(NamedTuple):
     """One execution of a step: which step, which child of a fan-out (None elsewhere), which attempt, and who ran it."""
 
@@ -19,7 +24,7 @@ class Ran(NamedTuple):
     @property
     def name(self) -> str:
         """The step as stories call it."""
-        return self.step.rpartition(".")[2] + ("" if self.child is None else f"[{self.child}]")
+        return child_name(self.step, self.child)
 
 
 class End(NamedTuple):

@@ -1,7 +1,8 @@
 """The code blocks of a Markdown document, and what happens when a reader types them.
 
 A python block is a whole program. `<!-- file: name.py -->` before a block only saves it, for the blocks after it; `<!-- mypy -->` has it
-checked by mypy in place of being run. A text block right after it is what it prints. Durations, moments and random identifiers vary.
+checked by mypy in place of being run, `<!-- fails -->` says that a command does not end well. A text block right after it is what it prints.
+Durations, moments and random identifiers vary.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _BLOCK = re.compile(
 )
 _VARYING = (
     (re.compile(r"\b\d+(\.\d+)? (ms|s)\b"), "<time>"),
+    (re.compile(r"\bin \d+\.\d+s\b"), "in <time>"),
     (re.compile(r"\b[0-9A-HJKMNP-TV-Z]{26}\b"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "<date>"),
     (re.compile(r"\bjust now\b|<time> ago\b"), "<moment>"),
@@ -91,6 +93,7 @@ class Reader:
             "OMNIQ_FLOW_URL": server.url,
             "PYTHONPATH": str(ROOT),
             "COLUMNS": "100",
+            "PYTEST_PLUGINS": "pytest_omniq_flow",  # as where the package was installed with it
             "PYTHONIOENCODING": "utf-8",
         }
 
@@ -103,12 +106,12 @@ class Reader:
         """Write a file."""
         (self._folder / name).write_text(text, encoding="utf-8")
 
-    def run(self, *command: str) -> str:
-        """Run a command, which must end well, and return what it prints."""
+    def run(self, *command: str, fails: bool = False) -> str:
+        """Run a command, which must end well, or must not, and return what it prints."""
         done = subprocess.run(
             command, cwd=self._folder, env=self._environment, capture_output=True, text=True, encoding="utf-8", timeout=50, check=False
         )
-        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
+        assert (done.returncode != 0) == fails, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def check(self, name: str) -> str:
