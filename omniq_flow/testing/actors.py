@@ -168,9 +168,11 @@ async def work(actor: Actor) -> None:
     """Be a worker until a turn finds nothing to do."""
     scene = actor.scene
     quarantine = Quarantine(actor.client, scene.served)
-    slots = SlotTurns(actor.client, scene.served, scene.stage.lease_ms, quarantine)
-    turns: Turns = OneServerTurns(actor.client, scene.served, scene.stage.lease_ms, quarantine, slots) if scene.stage.one_server else slots
+    slots = SlotTurns(actor.client, scene.served, scene.stage.lease_ms, quarantine, hold=True)
+    whole = OneServerTurns(actor.client, scene.served, scene.stage.lease_ms, quarantine, slots, hold=True)
+    turns: Turns = whole if scene.stage.one_server else slots
     finished: list[Finished] = []
+    suspect: Claimed | None = None
     stirred = asyncio.Event()
 
     def done(claimed: Claimed, ending: Ending) -> None:
@@ -180,19 +182,24 @@ async def work(actor: Actor) -> None:
     executor = actor.executor = SteppedExecutor(actor, done)
     hungry = True
     while True:
-        room = max(0, scene.concurrency - executor.busy)
-        if not finished and not (room and hungry):
-            if not executor.running:
-                return
+        room = 0 if suspect else max(0, scene.concurrency - executor.busy)
+        batch = finished.copy()
+        if batch or (room and hungry):
+            turned = await turns.take(batch, scene.stage.queues, room)
+            suspect = suspect or turned.suspect
+            hungry = len(turned.jobs) >= room > 0 or (room == 0 and bool(batch))
+        elif executor.running:
             stirred.clear()
             await stirred.wait()
             continue
-        batch = finished.copy()
-        turned = await turns.take(batch, scene.stage.queues, room)
+        elif suspect:
+            turned = await turns.begin(suspect)
+            suspect, hungry = None, True
+        else:
+            return
         finished[: len(batch)] = [*turned.owed, *turned.troubled]
         for claimed in turned.jobs:
             executor.begin(claimed)
-        hungry = len(turned.jobs) >= room > 0 or (room == 0 and bool(batch))
 
 
 async def keep_house(actor: Actor) -> None:

@@ -60,7 +60,7 @@ class Report:
     asked: int = 0
     seconds: float = 0.0
     broken: list[Broken] = field(default_factory=list)
-    again: dict[tuple[str, int | None], dict[str, Schedule]] = field(default_factory=dict)
+    again: dict[tuple[str, int | None], dict[What, Schedule]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

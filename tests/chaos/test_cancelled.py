@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 import redis
+import redis.asyncio
 from cancelling import cancelled_at
 from eventually import eventually_async
 
@@ -63,6 +64,7 @@ async def in_order(client: AsyncOmniqClient) -> None:
     """Each caller gets the reply to its own question, and every connection was given back."""
     texts = [f"text {number}".encode() for number in range(10)]
     assert await asyncio.gather(*(client.redis.echo(text) for text in texts)) == texts
+    assert isinstance(client.redis, redis.asyncio.Redis)
     assert not client.redis.connection_pool._in_use_connections
 
 

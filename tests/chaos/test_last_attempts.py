@@ -83,6 +83,7 @@ def test_the_run_fails_when_its_only_attempt_died(
     """With a budget of 0 there is no other attempt. A job that the queue gave up is in the lane of failed ones, where nobody looks."""
     run = killed_in_mid_step(lone_session, of, notes, NEVER)
     redis_client = lone_session.client.redis
+    assert isinstance(redis_client, redis.Redis)
     if by != "ours":
         if "last" in by:
             redis_client.hset(only_job(redis_client), "max_attempts", 1)

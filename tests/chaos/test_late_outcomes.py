@@ -43,8 +43,8 @@ def begun(notes: Notes, times: int = 1) -> None:
     eventually(lambda: notes.count("begins") == times, f"the step began {times} times")
 
 
-def outcomes(client: redis.Redis, run: Run[Any]) -> Any:
-    return client.hgetall(f"{{run:{run.id}}}:out")
+def outcomes(session: Session, run: Run[Any]) -> Any:
+    return session.client.redis.hgetall(f"{{run:{run.id}}}:out")
 
 
 def lease_is_over(client: redis.Redis) -> None:
@@ -67,7 +67,7 @@ def test_a_blocked_loops_late_outcome_is_refused(session: Session, redis_client:
             eventually(lambda: f"ends {slow.pid}" in notes.lines(), "the first one ends its step")
             slow.terminate()
             assert slow.wait(timeout=10) == 0, "it could tell the end, and was refused"
-            assert set(outcomes(redis_client, run)) == {b"0", b"1"}, "nothing is recorded but the arguments"
+            assert set(outcomes(session, run)) == {b"0", b"1"}, "nothing is recorded but the arguments"
             other.send_signal(signal.SIGCONT)
             assert run.result(timeout=20) == f"BY {other.pid}"
     assert run.nodes()[0].attempts == 2
@@ -95,13 +95,13 @@ def test_a_worker_that_was_cut_off_for_longer_than_its_lease_is_refused(proxy: P
             begun(notes, 2)
             notes.open()
             result = run.result(timeout=20)
-            recorded = outcomes(lone_session.client.redis, run)
+            recorded = outcomes(lone_session, run)
             proxy.flow()
             cut_off.terminate()
             assert cut_off.wait(timeout=20) == 0
         assert notes.count("ends") == 2
     assert result != f"BY {cut_off.pid}"
-    assert outcomes(lone_session.client.redis, run) == recorded
+    assert outcomes(lone_session, run) == recorded
     assert [node.attempts for node in run.nodes()] == [2, 1]
 
 

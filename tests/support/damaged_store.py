@@ -6,8 +6,7 @@ import asyncio
 from typing import Any, Final
 
 import redis
-from run_world import executed
-from world_flows import SHAPES
+from world_flows import SHAPES, executed
 
 from omniq_flow import Run, Session
 from omniq_flow.doctor import treat

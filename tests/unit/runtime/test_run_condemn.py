@@ -26,7 +26,7 @@ def bench(redis_client: redis.Redis) -> RunBench:
 
 
 def condemning(bench: RunBench) -> Any:
-    return condemn(bench.run.id, bench.shapes.order, NOW + 9)
+    return condemn(bench.run.id, bench.outline, NOW + 9)
 
 
 @pytest.mark.parametrize(

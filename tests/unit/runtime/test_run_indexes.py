@@ -109,12 +109,12 @@ def test_a_plan_is_read_as_it_was_stored(effect: Effect) -> None:
 
 
 def test_a_worker_is_believed_for_a_while(effect: Effect, redis_client: redis.Redis) -> None:
-    assert effect(worker_here("q", "a", 45_000, NOW))[1] == {"{q}:workers": Expiring({"a": NOW + 45_000})}
+    assert effect(worker_here("q", "a", 45_000, now_ms=NOW))[1] == {"{q}:workers": Expiring({"a": NOW + 45_000})}
     assert 40_000 < redis_client.pttl("{q}:workers") <= 45_000
-    effect(worker_here("q", "b", 45_000, NOW + 10))
+    effect(worker_here("q", "b", 45_000, now_ms=NOW + 10))
     assert effect(workers_of("q", NOW + 44_999))[0] == ["a", "b"]
     assert effect(workers_of("q", NOW + 45_000))[0] == ["b"]
-    _, changed = effect(worker_here("q", "c", 45_000, NOW + 45_000))
+    _, changed = effect(worker_here("q", "c", 45_000, now_ms=NOW + 45_000))
     assert changed == {"{q}:workers": Expiring({"b": NOW + 45_010, "c": NOW + 90_000})}
-    _, changed = effect(worker_here("q", "b", 0, NOW + 45_000))
+    _, changed = effect(worker_here("q", "b", 0, now_ms=NOW + 45_000))
     assert changed == {"{q}:workers": Expiring({"c": NOW + 90_000})}
