@@ -1,7 +1,7 @@
 """What tests of flows need: worlds in which a run moves point by point, every fault at every point, and real servers.
 
-Needs nothing but omniq_flow. What works with Hypothesis is in ``machine`` and ``strategies``, fixtures come with the pytest plugin; both
-are in the extra ``testing``. Real servers, clusters and Sentinels are in ``servers``, ``clusters`` and ``sentinels``.
+Needs nothing but omniq_flow. What works with Hypothesis is in ``machine`` and ``strategies``, the fixtures come with the pytest plugin:
+both need the extra ``testing``. Real servers, clusters and Sentinels are in ``servers``, ``clusters`` and ``sentinels``.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ def play(world: World, schedule: Schedule) -> None:
 def do(world: World, move: Move) -> None:
     """Do one thing. Raises Broken when it breaks something."""
     world.stage.schedule = world.stage.schedule.then(move)
+    if move.what not in {"on", "let"}:
+        world.stir()
     _DO[move.what](world, move.n)
     world.rest()
 

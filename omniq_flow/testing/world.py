@@ -86,6 +86,7 @@ class World:
         self.begun: Counter[str] = Counter()
         self._rounds = 0
         self._looks = 0
+        self._in_vain = 0
         self._orphaned = False
         self._attempts: set[Attempt] = set()
 
@@ -160,11 +161,22 @@ class World:
         elif self._retries and self.stage.status() == "failed":
             self._retries -= 1
             self.begin("canceller")
-        elif any(job.state == "wait" for job in self.stage.jobs()):
+        elif (waiting := self._jobs_for_a_worker()) and waiting != self._in_vain:
+            # Where the last worker found nothing in all that waits, the group is full: only time helps.
+            self._in_vain = waiting
             self.begin("worker")
         else:
             return False
         return True
+
+    def stir(self) -> None:
+        """Note that something happened from outside: a worker may find jobs where the last one found none."""
+        self._in_vain = 0
+
+    def _jobs_for_a_worker(self) -> int:
+        """Return a number for the jobs as they are, 0 when none waits."""
+        jobs = self.stage.jobs()
+        return hash(tuple((job.id, job.state, job.token) for job in jobs)) if any(job.state == "wait" for job in jobs) else 0
 
     def _next_round(self) -> None:
         """Let time pass, and whoever is needed begin.
@@ -181,6 +193,7 @@ class World:
 
     def _afterwards(self) -> bool:
         """Let what was held back come now that all is over; False when nothing was."""
+        self.stir()
         if self.late:
             for words in self.late:
                 self.stage.story.fault(f"late: {call_name(words)}")
@@ -269,6 +282,7 @@ class World:
 
     def pass_time(self) -> None:
         """Let every lease run out and every delay be over; the actors live on, and do not know."""
+        self.stir()
         self._rounds += 1
         self.stage.pass_time(f"time {self._rounds}")
 
@@ -303,6 +317,7 @@ class World:
                 self._rounds,
                 self._retries,
                 self._looks,
+                self._in_vain,
                 self._orphaned or (actor is not None and actor.role != "worker"),
             )
         )
