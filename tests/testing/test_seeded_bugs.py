@@ -93,7 +93,9 @@ BUGS = {
     "a step begins after the end": Bug(
         lua("lib/run_begin", "if run.status ~= 'running' then return 'OVER' end", ""), "failing", True, "begun-after-end"
     ),
-    "the limit of a group is not kept": Bug(lua("lib/group_room", "tonumber(places[2]) or 1)", "tonumber(places[2]) or 1) + 1"), "grouped", True, "overrun"),
+    "the limit of a group is not kept": Bug(
+        lua("lib/group_room", "tonumber(places[2]) or 1)", "tonumber(places[2]) or 1) + 1"), "grouped", True, "overrun"
+    ),
     "the worker's clock decides": Bug(workers_clock, "chain", False, "by its own clock"),
     "what has ended is kept for ever": Bug(lua("lib/run_close", "PEXPIRE", "PERSIST"), "chain", True, "has no end"),
 }
