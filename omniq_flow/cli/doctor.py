@@ -15,6 +15,7 @@ from omniq_flow.cli.terminal import out, say, write_json
 from omniq_flow.doctor.examination import Report, examine
 from omniq_flow.doctor.finding import Fault, Finding
 from omniq_flow.doctor.repair import Treatment, treat
+from omniq_flow.doctor.run_repair import OF_ISSUING
 from omniq_flow.queue.client import OmniqClient
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.loading import load_flows
@@ -75,8 +76,13 @@ def _print(treatment: Treatment, *, repaired: bool) -> None:
         console.print(Text("✓ sound", "bold green").append(f": {looked}", "default"))
         return
     console.print(Text(f"✗ {len(report.grave)} wrong", "bold red").append(f": {looked}", "default"))
+    lacking = {finding.place.run for finding in report.grave if finding.fault in OF_ISSUING}
     if not repaired and any(finding.repairable for finding in report.grave):
         say("omniq-flow doctor --repair mends what is marked with ⚒")
+    if lacking:
+        say(
+            f"jobs are missing of {_many(len(lacking), 'run')}: a worker that has the flow issues them, or --repair --flow MODULE[:FLOW] does so now"
+        )
 
 
 def _print_groups(findings: Iterable[Finding], tell: Literal["matters", "remedy"]) -> None:

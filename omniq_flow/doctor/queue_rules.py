@@ -53,7 +53,8 @@ def group_findings(group: GroupFacts) -> Findings:
         yield Finding(faults.WRONG_PLACES, at, f"counts {group.counted} leases and has {leases}")
     room = leases < group.limit
     if group.waiting and room and not group.in_line:
-        yield Finding(faults.STUCK_GROUP, at, f"{group.waiting} jobs wait, {leases} of {group.limit} places are taken, it is not in line")
+        told = f"waiting jobs: {group.waiting}, places taken: {leases} of {group.limit}, and it is not in line"
+        yield Finding(faults.STUCK_GROUP, at, told)
     if group.in_line and not (group.waiting and room):
         idle = f"{leases} of {group.limit} places are taken" if group.waiting else "nothing waits"
         yield Finding(faults.IDLE_IN_LINE, at, f"is in line though {idle}")

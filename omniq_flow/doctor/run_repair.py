@@ -29,7 +29,7 @@ ORPHANS_KEEP_MS: Final = 24 * 3600 * 1000
 DAMAGE: Final = frozenset({faults.WRONG_OPEN, faults.WRONG_LEFT, faults.MISSING_NODE, faults.UNREADABLE_RUN, faults.NO_OUTCOME})
 LEASE_MS: Final = 30_000
 TERMS: Final = 1000
-JOBS: Final = frozenset({faults.MISSING_JOB, faults.GIVEN_UP, faults.NOT_ISSUED})
+OF_ISSUING: Final = frozenset({faults.MISSING_JOB, faults.GIVEN_UP, faults.NOT_ISSUED})
 
 
 class RunRepair:
@@ -49,7 +49,7 @@ class RunRepair:
         raw = self._client.run(view(run_id))
         if not raw.meta and fault is not faults.LISTED_GONE:
             return False
-        if fault in JOBS:
+        if fault in OF_ISSUING:
             return self._issue(finding, raw)
         if fault is faults.NO_TERM:
             return self._begin_term(run_id, raw)

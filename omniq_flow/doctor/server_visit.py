@@ -73,7 +73,8 @@ def _version_findings(at: Place, info: Mapping[str, Any]) -> Findings:
     first = SOUND[kind].get((major, minor))
     if (first is not None and patch < first) or (major, minor) < min(SOUND[kind]):
         wanted = f"{major}.{minor}.{first}" if first is not None else ".".join(map(str, min(SOUND[kind])))
-        yield Finding(server_faults.OLD_SERVER, at, f"is {kind.capitalize()} {version}; {wanted} or newer is advised")
+        other = "" if first is not None else ", or a build of its line that a distribution keeps mended"
+        yield Finding(server_faults.OLD_SERVER, at, f"is {kind.capitalize()} {version}; {wanted} or newer is advised{other}")
 
 
 def _memory_findings(at: Place, info: Mapping[str, Any]) -> Findings:

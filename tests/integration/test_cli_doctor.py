@@ -78,6 +78,7 @@ def test_jobs_that_a_run_lacks_are_issued_with_its_flow(omniq: Omniq, redis_clie
     assert "missing-job" in omniq("doctor").out
     left = omniq("doctor", "--repair")
     assert left.code == 1
+    assert "jobs are missing of 1 run: a worker that has the flow issues them, or --repair --flow" in left.err
     assert omniq("doctor", "--repair", "--flow", "shop:digitize").code == 0
     assert redis_client.llen("{default}:wait") == 1
 
