@@ -22,7 +22,7 @@ from omniq_flow.testing.memory import Memory, State, Step
 from omniq_flow.testing.schedule import Schedule
 from omniq_flow.testing.store import Command
 from omniq_flow.testing.story import Story, call_name, reply_told, state_told
-from omniq_flow.testing.surroundings import Clock, tells_time, timed
+from omniq_flow.testing.surroundings import Clock, Surroundings, tells_time, timed
 from omniq_flow.testing.verdict import Broken, End
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Stage:
         queue = flow.options.queue or DEFAULT_QUEUE
         self.shapes = Shapes(flow.compiled, queue, lease_ms)
         self.queues = sorted(self.shapes.queues)
-        with self.clock.shown():
+        with self.clock.shown(), Surroundings("the starting process").around():
             bound = flow.compiled.bind(arguments, keywords)
             self.run = new_run(flow.compiled, self.shapes, bound, key="the run", queue=queue, keep_ms=KEEP_MS)
         self._watch = Watch(self.run.id, flow.compiled.plan, self.shapes.queues)

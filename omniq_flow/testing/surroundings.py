@@ -32,6 +32,15 @@ class Surroundings:
         self.looks = 0
         self._drawn = itertools.count()
 
+    @contextmanager
+    def around(self) -> Generator[None]:
+        """Be on this machine."""
+        outer = here.set(self)
+        try:
+            yield
+        finally:
+            here.reset(outer)
+
     def urandom(self, size: int) -> bytes:
         """Return bytes that no other actor draws, and this one only once."""
         return hashlib.shake_128(f"{self.name}/{next(self._drawn)}".encode()).digest(size)

@@ -84,7 +84,7 @@ class World:
         self.late: list[Command] = []
         self.ran: list[Ran] = []
         self.begun: Counter[str] = Counter()
-        self._rounds = 0
+        self._rounds = self._passes = 0
         self._looks = 0
         self._in_vain = 0
         self._orphaned = False
@@ -183,6 +183,7 @@ class World:
 
         A janitor is needed only for what starters, cancellers and janitors left undone: what a worker leaves behind its lease brings back.
         """
+        self._rounds += 1
         self.pass_time()
         if not self.stage.status():
             self.begin("starter")
@@ -283,8 +284,8 @@ class World:
     def pass_time(self) -> None:
         """Let every lease run out and every delay be over; the actors live on, and do not know."""
         self.stir()
-        self._rounds += 1
-        self.stage.pass_time(f"time {self._rounds}")
+        self._passes += 1
+        self.stage.pass_time(f"time {self._passes}")
 
     def close(self) -> None:
         """Let go of all actors."""
@@ -315,6 +316,7 @@ class World:
                 frozenset(self.begun.items()),
                 frozenset(Counter((each.step, each.child) for each in self.ran).items()) if self.counted else None,
                 self._rounds,
+                self._passes,
                 self._retries,
                 self._looks,
                 self._in_vain,

@@ -58,8 +58,8 @@ def test_pairs_are_many_more(world_memory: Memory) -> None:
 
 
 def test_interleavings_are_counted_and_equal_worlds_played_once(world_memory: Memory) -> None:
-    few = explore(buy, ("tea",), memory=world_memory, preemptions=0)
-    more = explore(buy, ("tea",), memory=world_memory, preemptions=1)
+    few = explore(buy, ("tea",), memory=world_memory, preemptions=0, workers=1)
+    more = explore(buy, ("tea",), memory=world_memory, preemptions=1, workers=1)
     assert few.passed
     assert more.passed
     assert few.interleavings < more.interleavings
