@@ -143,7 +143,8 @@ class Run(Generic[R]):
         status = watch.judge(await client.run(view(self.id)))
         while status is None:
             try:
-                status = await self._ahear(client, watch)
+                # redis-py before 8 has no async subscriptions in a cluster.
+                status = await (self._ahear(client, watch) if hasattr(client.redis, "pubsub") else self._alook(client, watch))
             except SERVER_ERRORS as error:
                 status = watch.judge(await client.run(view(self.id)))
                 if status is None and isinstance(error, ResponseError):
@@ -161,8 +162,16 @@ class Run(Generic[R]):
                     return status
                 with cancels_kept():
                     await channel.get_message(ignore_subscribe_messages=True, timeout=watch.pause())
-                if watch.unserved_due():
-                    watch.tell_unserved([queue for queue in watch.queues() if not await client.run(workers_of(queue))])
+                await self._atell_unserved(client, watch)
+
+    async def _alook(self, client: AsyncOmniqClient, watch: Watch) -> Status | None:
+        await asyncio.sleep(watch.pause())
+        await self._atell_unserved(client, watch)
+        return watch.judge(await client.run(view(self.id)))
+
+    async def _atell_unserved(self, client: AsyncOmniqClient, watch: Watch) -> None:
+        if watch.unserved_due():
+            watch.tell_unserved([queue for queue in watch.queues() if not await client.run(workers_of(queue))])
 
     def cancel(self) -> Status:
         """Cancel the run and return the status that it has now; repeatable.
