@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from omniq_flow.runtime.failure import message_of, trace_of
 from omniq_flow.runtime.flow import Flow
@@ -43,9 +44,10 @@ def answer(flows: dict[str, Flow[..., object]], question: Question) -> Answer:
     flow = flows.get(question.flow)
     if flow is None:
         message = f"the step's process does not find flow {question.flow}: it must be at the top level of its module"
-        return Answer(None, "LookupError", message)
+        return Answer(None, "LookupError", message, unserved=True)
     if flow.compiled.fingerprint != question.plan:
-        return Answer(None, "LookupError", f"the code of flow {question.flow} has changed since the worker began: restart the worker")
+        message = f"the code of flow {question.flow} has changed since the worker began: restart the worker"
+        return Answer(None, "LookupError", message, unserved=True)
     code = flow.compiled.nodes[question.node]
     calling = False
     try:
@@ -75,7 +77,7 @@ def _load(modules: Sequence[str]) -> tuple[dict[str, Flow[..., object]], Answer]
     try:
         return {flow.name: flow for module in modules for flow in load_flows(module)}, Answer(b"ready")
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the user's module runs
-        return {}, _failed(error, retry=False)
+        return {}, replace(_failed(error, retry=False), unserved=True)
 
 
 def _failed(error: BaseException, *, retry: bool) -> Answer:

@@ -25,7 +25,7 @@ from omniq_flow.runtime.reading import read_item, read_outcome
 from omniq_flow.runtime.starting import stage_lists
 from omniq_flow.runtime.talk import Talk, ahold
 from omniq_flow.worker.attempt import Claimed
-from omniq_flow.worker.processes import Processes, RemoteError
+from omniq_flow.worker.processes import Processes, RemoteError, Unserved
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.threads import Threads
 
@@ -121,8 +121,8 @@ class Executor:
         self._done(claimed, ending)
         if claimed.attempt.token in self._apart:
             self._apart.remove(claimed.attempt.token)
-            if self._suspects and not self._apart:
-                await self._suspects.rest()
+        if self._suspects and claimed.crashes and not self._apart:
+            await self._suspects.rest()
 
     def _processes_for(self, claimed: Claimed, code: NodeCode) -> Processes | None:
         """Return where the step runs in a process, None when it runs in this one."""
@@ -149,7 +149,13 @@ class Executor:
         processes = self._processes_for(claimed, code)
         if processes:
             encoded = {name: code.args[name].encode(value, name, None) for name, value in values.items()}
-            return await processes.call(compiled.name, claimed.plan, claimed.attempt.node, encoded, timeout)
+            try:
+                return await processes.call(compiled.name, claimed.plan, claimed.attempt.node, encoded, timeout)
+            except Unserved as error:
+                if processes is not self._suspects:
+                    raise
+                log.warning("%s runs beside others after all: %s", claimed.job, error)
+                self._apart.remove(claimed.attempt.token)
         if code.step.is_async:
             return await self._awaited(code, values, timeout)
         return await self._threaded(code, values, timeout)

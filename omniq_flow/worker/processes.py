@@ -30,6 +30,10 @@ class RemoteError(StepError):
         self.answer = answer
 
 
+class Unserved(RemoteError):
+    """The process cannot run the step at all: its modules cannot be imported, or do not have the flow as the worker knows it."""
+
+
 class Question(msgspec.Struct, array_like=True):
     """One attempt to run: the flow by name and plan, the node, and the arguments as JSON by name."""
 
@@ -40,13 +44,21 @@ class Question(msgspec.Struct, array_like=True):
 
 
 class Answer(msgspec.Struct, array_like=True):
-    """What came of it: the result as JSON, or the exception's type, message and traceback, and whether the step retries on it."""
+    """What came of it: the result as JSON, or the exception's type, message and traceback, and whether the step retries on it.
+
+    ``unserved``: the step was not called, see ``Unserved``.
+    """
 
     result: bytes | None
     type: str = ""
     message: str = ""
     traceback: str = ""
     retry: bool = False
+    unserved: bool = False
+
+    def error(self) -> RemoteError:
+        """Return what there is instead of a result."""
+        return Unserved(self) if self.unserved else RemoteError(self)
 
 
 class Processes:
@@ -60,7 +72,7 @@ class Processes:
     async def call(self, flow: str, plan: str, node: int, arguments: Mapping[str, bytes], timeout: float | None) -> bytes:
         """Run one attempt in a child and return its result as JSON.
 
-        Raises what the step raised (as RemoteError), StepTimeout after killing the child, or StepCrashed when the child died.
+        Raises what the step raised (as RemoteError), Unserved, StepTimeout after killing the child, or StepCrashed when the child died.
         """
         child = await self._ready()
         try:
@@ -77,7 +89,7 @@ class Processes:
             raise
         self._idle.append(child)
         if answer.result is None:
-            raise RemoteError(answer)
+            raise answer.error()
         return answer.result
 
     async def rest(self) -> None:
@@ -153,7 +165,7 @@ class _Child:
         """Wait until the child has imported its flows: that is no part of an attempt's time. Raises RemoteError when it cannot."""
         answer = await self._first(self._answer())
         if answer.result is None:
-            raise RemoteError(answer)
+            raise answer.error()
 
     @property
     def alive(self) -> bool:
@@ -187,8 +199,8 @@ class _Child:
         if not self._death.done():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+        self._writer.close()  # before the first await: whoever ends a child may be cancelled here
         code = await asyncio.shield(self._death)
-        self._writer.close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
         return code

@@ -13,8 +13,10 @@ from omniq_flow.queue.operations import MAX_ITEMS
 from omniq_flow.runtime.operations import Attempt, Ending, view
 from omniq_flow.worker import isolation as isolating
 from omniq_flow.worker.attempt import Claimed, Finished
+from omniq_flow.worker.executor import Executor
 from omniq_flow.worker.inputs import Inputs
 from omniq_flow.worker.isolation import ELSEWHERE_MS, FULL_MS, Isolation
+from omniq_flow.worker.processes import Processes
 from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.slots import SlotTurns
@@ -205,6 +207,33 @@ async def test_a_turn_sent_again_hands_out_the_same_suspect(lone_session: Sessio
     assert first.suspect is not None
     assert second.suspect is not None
     assert second.suspect.attempt == first.suspect.attempt
+    await lone_session.aclose()
+
+
+@pytest.mark.parametrize("module, said", [("no_such_module", "there is no module"), ("process_flows", "does not find flow")])
+async def test_what_no_process_can_run_runs_here_after_all(
+    lone_session: Session, caplog: pytest.LogCaptureFixture, module: str, said: str
+) -> None:
+    """As when the code on the disk has changed since the worker began: the step is not to blame."""
+    bench = Bench(lone_session)
+    await many.astart([7])
+    await bench.take()
+    claimed = await bench.begin_after_a_death()
+    endings: list[Ending] = []
+    suspects = Processes([module])
+    executor = Executor(
+        bench.client,
+        bench.served,
+        Processes(()),
+        done=lambda _claimed, ending: endings.append(ending),
+        freed=lambda: None,
+        suspects=suspects,
+    )
+    executor.begin(claimed, apart=True)
+    await eventually_async(lambda: endings, "it ends", timeout=30)
+    assert (endings[0].verdict, endings[0].body) == ("ok", b"7")
+    assert said in caplog.text
+    await executor.close()
     await lone_session.aclose()
 
 
