@@ -37,7 +37,7 @@ def main() -> int:
     """Run the seasons, print the ledger, and write the figures."""
     options = parsed()
     say(f"seed {options.seed}, {options.seconds:g} s, {options.workers} workers, a kill every {options.kill_every:g} s")
-    ledger, figures = seasons(options)
+    ledger, figures, server_version = seasons(options)
     print("\nledger")
     for name, value in figures.items():
         print(f"  {name:52} {value}")
@@ -45,13 +45,13 @@ def main() -> int:
         print(f"  WRONG: {line}")
     print(f"  the ledger {'does NOT balance' if ledger.wrong else 'balances'} (seed {options.seed})")
     if options.figures:
-        write(options, figures, ledger)
+        write(options, figures, ledger, server_version)
     return 1 if ledger.wrong else 0
 
 
-def seasons(options: argparse.Namespace) -> tuple[Ledger, dict[str, object]]:
-    """Run one season after the other; returns what they came to together."""
-    ledger, made, longest = Ledger(), Counter[str](), (0.0, "")
+def seasons(options: argparse.Namespace) -> tuple[Ledger, dict[str, object], str]:
+    """Run one season after the other; returns what they came to together, and the server's version."""
+    ledger, made, longest, server_version = Ledger(), Counter[str](), (0.0, ""), ""
     ways = options.fsync.split(",")
     with tempfile.TemporaryDirectory(prefix="omniq-chaos-") as folder:
         for fsync in ways:
@@ -67,14 +67,15 @@ def seasons(options: argparse.Namespace) -> tuple[Ledger, dict[str, object]]:
             season = Season(plan, Path(folder), say)
             ledger.add(season.run())
             made += season.made
+            server_version = season.server_version
             longest = max(longest, season.longest_script)
             if ledger.wrong and options.keep_log:
                 Path(options.keep_log).write_bytes(season.log.read_bytes())
     figures = ledger.figures() | {"longest script ms": round(longest[0], 1), "longest script": longest[1]}
-    return ledger, figures | dict(sorted(made.items()))
+    return ledger, figures | dict(sorted(made.items())), server_version
 
 
-def write(options: argparse.Namespace, figures: dict[str, object], ledger: Ledger) -> None:
+def write(options: argparse.Namespace, figures: dict[str, object], ledger: Ledger, server_version: str) -> None:
     """Write what was run, on what, and what came of it."""
     what = {
         "part": "chaos",
@@ -84,7 +85,7 @@ def write(options: argparse.Namespace, figures: dict[str, object], ledger: Ledge
         "workers": options.workers,
         "clients": options.clients,
         "kill every s": options.kill_every,
-        "server": options.server,
+        "server": f"{options.server} {server_version}",
         "appendfsync": options.fsync,
         "lease s": LEASE_S,
         "versions": {"python": platform.python_version(), "omniq-flow": version("omniq-flow"), "redis-py": version("redis")},

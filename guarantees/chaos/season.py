@@ -65,6 +65,7 @@ class Season:
         self._journal, self.log = folder / f"journal-{plan.fsync}", folder / f"log-{plan.fsync}"
         self.longest_script = (0.0, "")
         self.made: Counter[str] = Counter()
+        self.server_version = ""
 
     def run(self) -> Ledger:
         """Make trouble, let all come to its end, and balance the books."""
@@ -77,6 +78,9 @@ class Season:
             hands.submit(start_server, self._plan.server, *settings).result() as server,
             Proxy(server.tcp_url, decide=at_random(seed, ODDS)) as proxy,
         ):
+            with server.client() as client:
+                about = client.info("server")
+                self.server_version = str(about.get("valkey_version") or about["redis_version"])
             connect(proxy.url)
             try:
                 return self._with_workers(server, hands, proxy)
