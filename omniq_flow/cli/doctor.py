@@ -80,9 +80,8 @@ def _print(treatment: Treatment, *, repaired: bool) -> None:
     if not repaired and any(finding.repairable for finding in report.grave):
         say("omniq-flow doctor --repair mends what is marked with ⚒")
     if lacking:
-        say(
-            f"jobs are missing of {_many(len(lacking), 'run')}: a worker that has the flow issues them, or --repair --flow MODULE[:FLOW] does so now"
-        )
+        runs = _many(len(lacking), "run")
+        say(f"jobs are missing of {runs}: a worker that has the flow issues them, or --repair --flow MODULE[:FLOW] does so now")
 
 
 def _print_groups(findings: Iterable[Finding], tell: Literal["matters", "remedy"]) -> None:
