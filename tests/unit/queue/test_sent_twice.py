@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,6 +87,13 @@ def test_an_operation_sent_twice_is_done_once(omniq: OmniqClient, seed: Seed, re
     for _ in range(2):
         assert omniq.run(OPERATIONS[name]()) == first
         assert keyspace(redis_client) == once
+
+
+@pytest.mark.parametrize("name", ["retry_failed", "remove_job"])
+def test_a_repeat_is_told_the_very_words(omniq: OmniqClient, seed: Seed, name: str) -> None:
+    furnish(seed)
+    for _ in range(2):
+        assert omniq.run(replace(OPERATIONS[name](), decode=list)) == [b"OK"]
 
 
 # A heartbeat extends anew what is held, pause and resume set the flag anew, an empty reserve may find something later.
