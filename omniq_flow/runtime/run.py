@@ -84,7 +84,7 @@ class Run(Generic[R]):
 
     def plan(self) -> Plan:
         """Return the plan that the run began with and keeps to its end."""
-        return hold(self._session.client, self._load_plan(self.head().plan))
+        return hold(self._session.client, self._load_plan(self.head()))
 
     def graph(self) -> Picture:
         """Return the flow's picture with the state of each node of this run."""
@@ -207,7 +207,7 @@ class Run(Generic[R]):
 
     def _seen(self) -> Talk[tuple[View, Plan]]:
         raw = self._present((yield view(self.id)))
-        return raw, (yield from self._load_plan(head_of(self.id, raw).plan))
+        return raw, (yield from self._load_plan(head_of(self.id, raw)))
 
     def _nodes(self) -> Talk[list[NodeState]]:
         raw, plan = yield from self._seen()
@@ -222,17 +222,21 @@ class Run(Generic[R]):
         head = head_of(self.id, raw)
         if head.status == "cancelled":
             raise RunCancelled(f"{head.flow}: run {self.id} was cancelled; run.retry() lets it go on")
-        plan = yield from self._load_plan(head.plan)
+        plan = yield from self._load_plan(head)
         if head.status == "failed":
             raise _failure_of(self.id, head, plan, raw)
         return (yield from read_result(self.id, plan))
 
-    def _load_plan(self, fingerprint: str) -> Talk[Plan]:
+    def _load_plan(self, head: Head) -> Talk[Plan]:
         if self._plan is None:
-            self._plan = yield load_plan(fingerprint)
+            self._plan = yield load_plan(head.plan)
+        if self._plan is None and self._shapes_of is not None:
+            # The server has lost it, in a failover say; where the flow's code is at hand the plan is too.
+            at_hand = self._shapes_of(head.queue).compiled.plan
+            self._plan = at_hand if at_hand.fingerprint == head.plan else None
         if self._plan is None:
             raise RunNotFound(
-                f"run {self.id}: its plan {fingerprint} is no longer kept; starting a worker or a run of the flow stores it again"
+                f"run {self.id}: its plan {head.plan} is no longer kept; starting a worker or a run of the flow stores it again"
             )
         return self._plan
 

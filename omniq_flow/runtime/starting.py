@@ -23,7 +23,7 @@ from omniq_flow.wire.names import check_id
 from omniq_flow.wire.values import canonical
 
 PLAN_KEEP_MS = 30 * 24 * 3600 * 1000
-STORED_ANEW_S = 24 * 3600.0
+STORED_ANEW_S = 60.0
 STAGED_ANEW = 5
 
 
@@ -58,13 +58,16 @@ def new_run(compiled: CompiledFlow, shapes: Shapes, arguments: Mapping[str, byte
 
 
 class StoredPlans:
-    """Which plans this process has stored lately; they are stored anew each day, and kept longer than any run that this process starts."""
+    """Which plans this process has stored lately; they are kept longer than any run that it starts.
+
+    They are stored anew each minute: a server may lose one, in a failover say, and it costs next to nothing where it is there.
+    """
 
     def __init__(self) -> None:
         self._until: dict[tuple[str, int], float] = {}
 
     def store(self, plan: Plan, run_keep_ms: int = 0) -> Talk[None]:
-        """Store a plan if this was not done in the last day."""
+        """Store a plan if this was not done in the last minute."""
         keep_ms = max(PLAN_KEEP_MS, run_keep_ms + PLAN_KEEP_MS)
         known = (plan.fingerprint, keep_ms)
         if time.monotonic() >= self._until.get(known, 0.0):

@@ -127,7 +127,7 @@ def start_cluster(
             # The bus has a port of its own: the default, ten thousand higher, may not exist.
             bus = free_port()
             clustered = ("--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(node_timeout_ms))
-            started.append(start_server(kind, *clustered, *options))
+            started.append(start_server(kind, *clustered, "--repl-diskless-sync-delay", "0", *options))
         cluster = RunningCluster(started[:primaries], started[primaries:])
         _join(cluster, replicas)
     except BaseException:

@@ -46,12 +46,7 @@ class WatchedServers:
 
     def await_replicas(self, count: int, seconds: float = PATIENCE_S) -> None:
         """Wait until so many replicas follow the primary, and have all that it has."""
-
-        def followed() -> bool:
-            role = self.current.ask("ROLE")
-            return len(role[2]) >= count and all(int(offset) >= int(role[1]) for *_, offset in role[2])
-
-        await_condition(followed, f"{count} replicas have what the primary has", seconds)
+        await_condition(lambda: _followed(self.current, count), f"{count} replicas have what the primary has", seconds)
 
     def leave_behind(self, replica: RunningServer) -> None:
         """Let a replica hear nothing more, until its `resume`: it is paused, and its connection cut, whose buffers would be read later."""
@@ -76,19 +71,27 @@ def start_watched_servers(kind: Kind = "valkey", *options: str, replicas: int = 
     """
     started: list[RunningServer] = []
     try:
-        started.append(start_server(kind, *options))
+        # A primary waits five seconds for more replicas before it sends what it has, unless told not to.
+        prompt = ("--repl-diskless-sync-delay", "0", *options)
+        started.append(start_server(kind, *prompt))
         primary = started[0]
-        following = (*options, "--replicaof", f"{HOST} {primary.port}", "--repl-diskless-sync-delay", "0")
+        following = (*prompt, "--replicaof", f"{HOST} {primary.port}")
         started.extend(start_server(kind, *following) for _ in range(replicas))
+        # Sentinels ask a primary for its replicas when they meet it, and then every ten seconds.
+        await_condition(lambda: _followed(primary, replicas), "the replicas follow the primary")
         started.extend(_start_sentinel(kind, primary.port, quorum=sentinels // 2 + 1) for _ in range(sentinels))
         watched = WatchedServers(primary, started[1 : 1 + replicas], started[1 + replicas :])
-        watched.await_replicas(replicas)
         for one in watched.sentinels:
             await_condition(partial(_knows_all, one, replicas, sentinels), f"the Sentinel on port {one.port} knows all servers")
     except BaseException:
         end_all(started)
         raise
     return watched
+
+
+def _followed(primary: RunningServer, count: int) -> bool:
+    role = primary.ask("ROLE")
+    return len(role[2]) >= count and all(int(offset) >= int(role[1]) for *_, offset in role[2])
 
 
 def _start_sentinel(kind: Kind, primary_port: int, quorum: int) -> RunningServer:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.runtime.starting import StoredPlans
+from omniq_flow.runtime.starting import STORED_ANEW_S, StoredPlans
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.duty import Duty
 from omniq_flow.worker.served import Served
 
-PAUSE_S = 3600.0
-
 
 class Plans(Duty):
-    """Stores the plans when the worker begins, and anew each day."""
+    """Stores the plans when the worker begins, and anew each minute, since a server may lose one."""
 
     def __init__(self, client: AsyncOmniqClient, served: Served) -> None:
         super().__init__()
@@ -20,7 +18,7 @@ class Plans(Duty):
         self._stored = StoredPlans()
 
     async def round(self) -> float:
-        """Store the plans that were not stored in the last day."""
+        """Store the plans that were not stored in the last minute."""
         for flow in self._served.flows:
             await ahold(self._client, self._stored.store(flow.compiled.plan, round(flow.options.keep * 1000)))
-        return PAUSE_S
+        return STORED_ANEW_S

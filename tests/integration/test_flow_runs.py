@@ -349,3 +349,14 @@ def test_a_failed_run_can_be_asked_again_and_again(session: Session) -> None:
             with pytest.raises(RunFailed, match="ValueError: no"):
                 run.result(timeout=10)
         assert failing.opts(key="f").start().id == run.id, "a key names its run, failed or not"
+
+
+def test_a_plan_that_the_server_has_lost_is_no_loss_where_the_flow_is_at_hand(session: Session) -> None:
+    with worker(doubled):
+        run = doubled.start(1)
+        assert run.result(timeout=20) == 2
+        plan = run.plan()
+        session.client.redis.delete(f"{{plan:{plan.fingerprint}}}")
+        again = doubled.start(2)
+        assert again.result(timeout=20) == 4
+        assert again.plan() == plan
