@@ -63,7 +63,7 @@ class Actor:
         self.dead = False
         self.executor: SteppedExecutor | None = None
         self.client = AsyncOmniqClient(redis=Stepped(self))
-        self.client._fit = True  # noqa: SLF001  # the world chose the server; its checks are no part of the course
+        self.client._fit = True  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the world chose the server; its checks are no part of the course
 
     def begin(self, doing: Callable[[Actor], Coroutine[Any, Any, None]]) -> None:
         """Let it do something, as a task that sees its machine."""
@@ -213,8 +213,8 @@ async def cancel_and_retry(actor: Actor) -> None:
     """Be somebody who cancels the run and then thinks better of it."""
     scene, client = actor.scene, actor.client
     if (await client.run(view(scene.stage.run.id))).meta:
-        await ahold(client, scene.stage.handle()._cancel())  # noqa: SLF001  # the talk of acancel, over this actor's client
-        await ahold(client, scene.stage.handle()._retry())  # noqa: SLF001  # the talk of aretry
+        await ahold(client, scene.stage.handle()._cancel())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the talk of acancel, over this actor's client
+        await ahold(client, scene.stage.handle()._retry())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the talk of aretry
 
 
 DOING: Mapping[str, Callable[[Actor], Coroutine[Any, Any, None]]] = {

@@ -42,7 +42,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 def _try(crew: Crew, item: pytest.Function) -> None:
-    taken: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # noqa: SLF001  # as pytest itself calls it
+    taken: dict[str, Any] = {name: item.funcargs[name] for name in item._fixtureinfo.argnames}  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # as pytest itself calls it
     found = crew.under_faults(lambda: item.obj(**taken))
     item.config.stash.setdefault(found_key, {})[item.nodeid] = found
     if found.error is not None:

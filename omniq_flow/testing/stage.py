@@ -158,7 +158,7 @@ class Stage:
 
     def outcome(self) -> bytes:
         """Return the run's value as JSON, as its handle gets it; raises RunFailed and RunCancelled."""
-        return self.ask(self.handle()._outcome())  # noqa: SLF001  # the talk of result(), over the memory
+        return self.ask(self.handle()._outcome())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the talk of result(), over the memory
 
     def handle(self) -> Run[Any]:
         """Return a handle of the run, to hold its talks with."""

@@ -23,13 +23,21 @@ def moves() -> st.SearchStrategy[Move]:
 
 def schedules(max_moves: int = MOVES) -> st.SearchStrategy[Schedule]:
     """Give schedules for worlds of any flow; they shrink to few moves with low numbers."""
-    return st.builds(lambda drawn: Schedule(tuple(drawn)), st.lists(moves(), max_size=max_moves))
+    return st.builds(_schedule_of, st.lists(moves(), max_size=max_moves))
 
 
 def faults(max_points: int = 40) -> st.SearchStrategy[Schedule]:
     """Give schedules in which one thing goes wrong, at one of the first points of a course."""
     move = st.builds(Move, st.sampled_from(ALONE), st.integers(0, _HIGHEST))
-    return st.builds(lambda at, fault: Schedule((Move("on", at), fault)), st.integers(0, max_points), move)
+    return st.builds(_fault_at, st.integers(0, max_points), move)
+
+
+def _schedule_of(drawn: list[Move]) -> Schedule:
+    return Schedule(tuple(drawn))
+
+
+def _fault_at(point: int, fault: Move) -> Schedule:
+    return Schedule((Move("on", point), fault))
 
 
 @step(crashes=1000)

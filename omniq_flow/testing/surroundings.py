@@ -70,13 +70,14 @@ class Clock:
             return self.now_ms if machine is None else machine.look(self.now_ms)
 
         outer = time.time, time.time_ns, os.urandom, secrets.token_hex, vars(logging)["time"]
-        vars(logging)["time"] = _REAL  # what is logged is nothing that an actor looks at
+        setattr(logging, _TIME, _REAL)  # what is logged is nothing that an actor looks at
         time.time, time.time_ns = (lambda: milliseconds() / 1000), (lambda: milliseconds() * 1_000_000)
         os.urandom, secrets.token_hex = _drawn, _token_hex
         try:
             yield
         finally:
-            time.time, time.time_ns, os.urandom, secrets.token_hex, vars(logging)["time"] = outer
+            time.time, time.time_ns, os.urandom, secrets.token_hex, its_time = outer
+            setattr(logging, _TIME, its_time)
 
 
 @functools.cache
@@ -110,6 +111,7 @@ def _clock_place(words: Command) -> int | None:
     return _clock_places().get(words[1]) if words[0] == "EVALSHA" else None
 
 
+_TIME = "time"
 _REAL = SimpleNamespace(**vars(time))
 _urandom = os.urandom
 
