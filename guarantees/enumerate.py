@@ -30,7 +30,7 @@ from omniq_flow.testing.memory import Memory  # noqa: E402  # after the path
 from omniq_flow.testing.servers import RunningServer, start_server  # noqa: E402  # after the path
 from omniq_flow.testing.store import OneServer  # noqa: E402  # after the path
 
-PARTS: Final = ("alone", "pairs", "interleavings", "random")
+PARTS: Final = ("alone", "retried", "pairs", "interleavings", "random")
 PAIRS: Final[dict[str, tuple[Any, ...]]] = {"diamond": (1,), "fan": (3,)}
 INTERLEAVED: Final[tuple[tuple[str, tuple[Any, ...], bool, int], ...]] = (
     ("chain", (1,), True, 2),
@@ -75,6 +75,16 @@ def _alone(shapes: dict[str, Shape], server: RunningServer) -> list[dict[str, An
     ]
 
 
+def _retried(shapes: dict[str, Shape], server: RunningServer) -> list[dict[str, Any]]:
+    """Try all faults where a run fails and is retried at once: children enter another epoch while jobs of the first are about."""
+    shape = shapes.get("failing")
+    return [
+        _enumerated("failing", shape.flow, shape.arguments, server, one_server=one_server, pairs=False, retries=1)
+        for one_server in (True, False)
+        if shape
+    ]
+
+
 def _pairs(shapes: dict[str, Shape], server: RunningServer) -> list[dict[str, Any]]:
     return [
         _enumerated(name, shapes[name].flow, arguments, server, one_server=one_server, pairs=True)
@@ -85,7 +95,7 @@ def _pairs(shapes: dict[str, Shape], server: RunningServer) -> list[dict[str, An
 
 
 def _enumerated(
-    name: str, flow: Flow[..., Any], arguments: tuple[Any, ...], server: RunningServer, *, one_server: bool, pairs: bool
+    name: str, flow: Flow[..., Any], arguments: tuple[Any, ...], server: RunningServer, *, one_server: bool, pairs: bool, retries: int = 0
 ) -> dict[str, Any]:
     with server.client() as client:
         memory = Memory(OneServer(client))
@@ -170,6 +180,7 @@ def _say(line: str, *, passing: bool = False) -> None:
 
 _RUN: Final[dict[str, Callable[[dict[str, Shape], RunningServer], list[dict[str, Any]]]]] = {
     "alone": _alone,
+    "retried": _retried,
     "pairs": _pairs,
     "interleavings": _interleavings,
     "random": _random,
