@@ -105,7 +105,15 @@ def _enumerated(
 
         counted = name in COUNTED
         report = enumerate_faults(
-            flow, arguments, memory=memory, before=executed.clear, counted=counted, progress=progress, one_server=one_server, pairs=pairs
+            flow,
+            arguments,
+            memory=memory,
+            before=executed.clear,
+            counted=counted,
+            progress=progress,
+            one_server=one_server,
+            pairs=pairs,
+            retries=retries,
         )
     _say(f"{name}: {report} ({report.seconds:.1f} s)")
     return {

@@ -50,9 +50,11 @@ def test_the_environment_names_the_server(server: RealServer, monkeypatch: pytes
 
 def test_tls_schemes_speak_tls() -> None:
     with connect("rediss://example?ssl_cert_reqs=none&ssl_check_hostname=false") as client:
+        assert isinstance(client, redis.Redis)
         assert client.connection_pool.connection_class is redis.SSLConnection
         assert client.connection_pool.connection_kwargs["ssl_cert_reqs"] == "none"
     with connect(host="example", ssl=True) as client:
+        assert isinstance(client, redis.Redis)
         assert client.connection_pool.connection_class is redis.SSLConnection
         assert address_of(client) == "rediss://example:6379/0"
 
@@ -172,6 +174,7 @@ def test_nobody_at_the_address(tmp_path: object) -> None:
 def test_a_short_absence_of_the_server_goes_unnoticed(server: RealServer) -> None:
     """A server that restarts refuses connections for a moment."""
     with connect(server.tcp_url) as probe:
+        assert isinstance(probe, redis.Redis)
         made: Any = probe.connection_pool.make_connection()
     refusals: list[int] = []
     connecting = made._connect
