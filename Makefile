@@ -3,7 +3,15 @@ SECONDS ?= 600
 WORKERS ?= 8
 SEED ?=
 
-.PHONY: chaos
+.PHONY: chaos guarantees
+
+# All that docs/guarantees.md gives figures of, and the page itself.
+guarantees:
+	python guarantees/enumerate.py
+	python guarantees/mutants --jobs 2
+	python guarantees/chaos --seconds 150 --workers $(WORKERS)
+	python guarantees/cluster.py --tests
+	python guarantees/report.py
 
 # Real workers, clients and a server under kill -9, restarts and broken connections; ends with a ledger, exits with 1 if it does not balance.
 chaos:
