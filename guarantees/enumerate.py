@@ -103,17 +103,16 @@ def _enumerated(
         def progress(report: Report) -> None:
             _say(f"   {name}: {report.worlds} worlds, {memory.states} states, {memory.asked} calls", passing=True)
 
-        counted = name in COUNTED
         report = enumerate_faults(
             flow,
             arguments,
             memory=memory,
-            before=executed.clear,
-            counted=counted,
-            progress=progress,
             one_server=one_server,
             pairs=pairs,
             retries=retries,
+            counted=name in COUNTED,
+            before=executed.clear,
+            progress=progress,
         )
     _say(f"{name}: {report} ({report.seconds:.1f} s)")
     return {

@@ -10,6 +10,9 @@ from omniq_flow.testing.schedule import HOUR_MS, ROLES, Move, Schedule, What
 from omniq_flow.testing.story import call_name
 from omniq_flow.testing.world import World
 
+CUTS: Final = frozenset({"die", "die unheard", "late", "stall", "expire"})
+"""The moves that may cut off an attempt, which then counts as a crash."""
+
 
 def play(world: World, schedule: Schedule) -> None:
     """Do what a schedule says; the world stands still after its last move. Raises Broken as soon as something does not hold."""
@@ -18,7 +21,14 @@ def play(world: World, schedule: Schedule) -> None:
 
 
 def do(world: World, move: Move) -> None:
-    """Do one thing. Raises Broken when it breaks something."""
+    """Do one thing. Raises Broken when it breaks something.
+
+    Attempts are cut off only as often as each step of the flow bears it: beyond its crash budget a step fails by design.
+    """
+    if move.what in CUTS:
+        if world.cuts >= world.bears:
+            return
+        world.cuts += 1
     world.stage.schedule = world.stage.schedule.then(move)
     if move.what not in {"on", "let"}:
         world.stir()

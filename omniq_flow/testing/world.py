@@ -74,6 +74,8 @@ class World:
             counted=counted,
         )
         self._retries = retries
+        self.cuts = 0
+        self.bears = min((code.options.crashes for code in flow.compiled.nodes.values()), default=0)
         self.stage = Stage(memory, flow, arguments, keywords, one_server=one_server, lease_ms=round(lease_s * 1000))
         self.concurrency, self.janitor, self.counted = concurrency, janitor, counted
         self.loop = WorldLoop()  # type: ignore[abstract]  # what it lacks needs the operating system
