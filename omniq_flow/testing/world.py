@@ -30,7 +30,7 @@ from omniq_flow.worker.attempt import Claimed
 from omniq_flow.worker.served import Served
 
 ROUNDS: Final = 12
-"""So often time passes before a run is said never to end."""
+"""So often time passes, and once more for each attempt that was cut off, before a run is said never to end."""
 LOOKS: Final = 3
 """So many janitors may look after a run that has ended and is listed as live: it may be listed again by calls that come late."""
 TURN_MS: Final = 11_000
@@ -147,7 +147,7 @@ class World:
             if self.stage.over():
                 if not self._afterwards():
                     return False
-            elif self._rounds < ROUNDS:
+            elif self._rounds < ROUNDS + self.cuts:
                 self._next_round()
             else:
                 raise self.stage.broken("the run does not end")
