@@ -1,7 +1,8 @@
 """Every fault at every point of eleven shapes of flows, all pairs of faults for two of them, and all interleavings of small ones.
 
-On both ways of taking turns. Prints what it does and writes figures/enumerate.json; ends with 1 when anything broke. ``--only`` runs a
-part, ``--server redis`` takes the machine's redis-server instead of the Valkey that comes along.
+On both ways of taking turns, and slot by slot on a cluster of three primaries. Prints what it does and writes figures/enumerate.json; ends
+with 1 when anything broke. ``--only`` runs a part, ``--server redis`` takes the machine's redis-server instead of the Valkey that comes
+along.
 
     python guarantees/enumerate.py
 """
@@ -21,16 +22,18 @@ from typing import Any, Final
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "support"))
 
+import redis  # noqa: E402  # after the path
 from world_flows import SHAPES, Shape, executed  # noqa: E402  # the flows of the tests
 
 from omniq_flow import Flow  # noqa: E402  # after the path
+from omniq_flow.testing.clusters import start_cluster  # noqa: E402  # after the path
 from omniq_flow.testing.enumeration import Report, enumerate_faults  # noqa: E402  # after the path
 from omniq_flow.testing.exploration import Exploration, explore, explore_at_random  # noqa: E402  # after the path
 from omniq_flow.testing.memory import Memory  # noqa: E402  # after the path
-from omniq_flow.testing.servers import RunningServer, start_server  # noqa: E402  # after the path
-from omniq_flow.testing.store import OneServer  # noqa: E402  # after the path
+from omniq_flow.testing.servers import HOST, RunningServer, start_server  # noqa: E402  # after the path
+from omniq_flow.testing.store import OneServer, WholeCluster  # noqa: E402  # after the path
 
-PARTS: Final = ("alone", "retried", "pairs", "interleavings", "random")
+PARTS: Final = ("alone", "retried", "cluster", "pairs", "interleavings", "random")
 PAIRS: Final[dict[str, tuple[Any, ...]]] = {"diamond": (1,), "fan": (3,)}
 INTERLEAVED: Final[tuple[tuple[str, tuple[Any, ...], bool, int], ...]] = (
     ("chain", (1,), True, 2),
@@ -85,6 +88,15 @@ def _retried(shapes: dict[str, Shape], server: RunningServer) -> list[dict[str, 
     ]
 
 
+def _cluster(shapes: dict[str, Shape], _server: RunningServer) -> list[dict[str, Any]]:
+    """Try all faults where a run and its queues are in slots of different primaries."""
+    with start_cluster() as cluster, redis.RedisCluster(host=HOST, port=cluster.primaries[0].port, protocol=2) as client:
+        return [
+            _tried(name, shape.flow, shape.arguments, Memory(WholeCluster(client)), one_server=False, pairs=False)
+            for name, shape in shapes.items()
+        ]
+
+
 def _pairs(shapes: dict[str, Shape], server: RunningServer) -> list[dict[str, Any]]:
     return [
         _enumerated(name, shapes[name].flow, arguments, server, one_server=one_server, pairs=True)
@@ -98,22 +110,26 @@ def _enumerated(
     name: str, flow: Flow[..., Any], arguments: tuple[Any, ...], server: RunningServer, *, one_server: bool, pairs: bool, retries: int = 0
 ) -> dict[str, Any]:
     with server.client() as client:
-        memory = Memory(OneServer(client))
+        return _tried(name, flow, arguments, Memory(OneServer(client)), one_server=one_server, pairs=pairs, retries=retries)
 
-        def progress(report: Report) -> None:
-            _say(f"   {name}: {report.worlds} worlds, {memory.states} states, {memory.asked} calls", passing=True)
 
-        report = enumerate_faults(
-            flow,
-            arguments,
-            memory=memory,
-            one_server=one_server,
-            pairs=pairs,
-            retries=retries,
-            counted=name in COUNTED,
-            before=executed.clear,
-            progress=progress,
-        )
+def _tried(
+    name: str, flow: Flow[..., Any], arguments: tuple[Any, ...], memory: Memory, *, one_server: bool, pairs: bool, retries: int = 0
+) -> dict[str, Any]:
+    def progress(report: Report) -> None:
+        _say(f"   {name}: {report.worlds} worlds, {memory.states} states, {memory.asked} calls", passing=True)
+
+    report = enumerate_faults(
+        flow,
+        arguments,
+        memory=memory,
+        one_server=one_server,
+        pairs=pairs,
+        retries=retries,
+        counted=name in COUNTED,
+        before=executed.clear,
+        progress=progress,
+    )
     _say(f"{name}: {report} ({report.seconds:.1f} s)")
     return {
         "shape": name,
@@ -188,6 +204,7 @@ def _say(line: str, *, passing: bool = False) -> None:
 _RUN: Final[dict[str, Callable[[dict[str, Shape], RunningServer], list[dict[str, Any]]]]] = {
     "alone": _alone,
     "retried": _retried,
+    "cluster": _cluster,
     "pairs": _pairs,
     "interleavings": _interleavings,
     "random": _random,

@@ -48,7 +48,7 @@ def report(found: dict[str, Any]) -> str:
 
 def rows(found: dict[str, Any]) -> list[Row]:
     """Return a row for each fault."""
-    alone, pairs = (Tried(found["enumerate"][part]["results"]) for part in ("alone", "pairs"))
+    alone, pairs, cluster = (Tried(found["enumerate"][part]["results"]) for part in ("alone", "pairs", "cluster"))
     chaos, courses = found["chaos"]["figures"], found["cluster"]["courses"]
     moves, halves, takeovers, returns = (courses[name] for name in ("moves", "halves", "takeovers", "returns"))
     followed, lagged = courses["sentinel"], courses["lag"]
@@ -93,7 +93,8 @@ def rows(found: dict[str, Any]) -> list[Row]:
         Row(
             "Cluster: runs and queues in different slots; slots move under load; a primary is killed",
             "no CROSSSLOT, no run hangs or ends wrong",
-            "`tests/cluster`, `guarantees/cluster.py`",
+            "`tests/cluster`, `guarantees/cluster.py`, `guarantees/enumerate.py`",
+            f"{cluster.total:,} faults at {cluster.points} points: {cluster.broken} broke anything; "
             f"{moves['slots_moved']:,} slots moved whole and {halves['slots_moved']} key by key, "
             f"{takeovers['rounds']} primaries replaced, {returns['rounds']} restarted: "
             f"{sum(each['started'] for each in (moves, halves, takeovers, returns)):,} runs, "
@@ -137,7 +138,7 @@ def measured(found: dict[str, Any]) -> Iterable[str]:
     """Yield the figures that belong to no single fault."""
     parts, mutants, chaos = found["enumerate"], found["mutants"], found["chaos"]["figures"]
     every, drawn = (Tried(parts[part]["results"]) for part in ("interleavings", "random"))
-    whole = Tried([each for part in ("alone", "retried", "pairs") for each in parts[part]["results"]])
+    whole = Tried([each for part in ("alone", "retried", "cluster", "pairs") for each in parts[part]["results"]])
     yield f"- **Faults tried**: {whole.total:,}, {whole.broken} broke anything. {parts['alone']['ran']['server']}."
     yield (
         "- **Interleavings** of two workers and a janitor: "

@@ -13,7 +13,7 @@ from omniq_flow.testing.invariants import assert_invariants
 from omniq_flow.testing.memory import Memory
 from omniq_flow.testing.moves import do, play
 from omniq_flow.testing.schedule import Move, Schedule
-from omniq_flow.testing.store import OneServer, Store
+from omniq_flow.testing.store import OneServer, Store, WholeCluster
 from omniq_flow.testing.verdict import Broken, End, Ran
 from omniq_flow.testing.world import World
 
@@ -28,6 +28,7 @@ __all__ = [
     "Report",
     "Schedule",
     "Store",
+    "WholeCluster",
     "World",
     "assert_invariants",
     "do",

@@ -1,7 +1,8 @@
-"""How a world reaches a server: send a command, read every key, write keys back. What speaks to a cluster fits in here as well."""
+"""How a world reaches a server or a cluster: send a command, read every key, write keys back."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -76,11 +77,47 @@ class OneServer:
         """Delete every key of every database, and load the scripts."""
         self._client.flushall()
         self._read = str(self._client.script_load(READ))
-        names = [file.name.removesuffix(".lua") for file in lua_folder().iterdir() if file.name.endswith(".lua")]
+        names = script_names()
         known: Any = self._client.script_exists(*(script(name).sha for name in names))
         for name, loaded in zip(names, known, strict=True):
             if not loaded:
                 self._client.script_load(script(name).text)
+
+
+class WholeCluster:
+    """A store on a cluster, over a client that gives bytes; each command goes to the primary of its keys."""
+
+    def __init__(self, client: redis.RedisCluster) -> None:
+        self._client = client
+        self._read = ""
+
+    def send(self, words: Command, options: Mapping[str, Any], changed: Mapping[bytes, Key], gone: Iterable[bytes]) -> Answer:
+        """Do it command by command, and read the keys of each primary: nobody else may speak to the cluster meanwhile."""
+        for rebuild in rebuilding(changed, gone):
+            self._client.execute_command(*rebuild)  # type: ignore[no-untyped-call]
+        try:
+            reply = self._client.execute_command(*words, **options)  # type: ignore[no-untyped-call]
+        except redis.RedisError as error:
+            reply = error
+        primaries: list[Any] = self._client.get_primaries()  # type: ignore[no-untyped-call]
+        found = [key for node in primaries for key in self._on(node, "EVALSHA", self._read, 0)]
+        return Answer(reply, {name: Key(kind, lives, content) for name, kind, lives, content in found})
+
+    def empty(self) -> None:
+        """Delete every key of every primary, and load the scripts on each."""
+        every = self._client.PRIMARIES
+        self._on(every, "FLUSHALL")
+        for text in (READ, *(script(name).text for name in script_names())):
+            self._on(every, "SCRIPT LOAD", text)
+        self._read = hashlib.sha1(READ.encode()).hexdigest()  # noqa: S324  # the name that a server gives a script
+
+    def _on(self, nodes: Any, *words: Any) -> Any:
+        return self._client.execute_command(*words, target_nodes=nodes)  # type: ignore[no-untyped-call]
+
+
+def script_names() -> list[str]:
+    """Return the names of all scripts."""
+    return [file.name.removesuffix(".lua") for file in lua_folder().iterdir() if file.name.endswith(".lua")]
 
 
 def rebuilding(changed: Mapping[bytes, Key], gone: Iterable[bytes]) -> Iterator[Command]:
