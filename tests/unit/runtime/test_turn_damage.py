@@ -1,0 +1,119 @@
+"""What damaged runs and queues make of a worker's turn: they break alone, and what cannot be enqueued stays due."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from keyspace import changes, keyspace
+from turn_bench import TurnBench
+from world_flows import elsewhere, first, left, right
+
+from omniq_flow import flow
+
+pytestmark = pytest.mark.keeps_keys
+
+Q = "{default}"
+
+
+@flow
+def two_numbers(x: int) -> list[int]:
+    return [first(x), left(x)]
+
+
+@flow
+def branches(x: int) -> list[int]:
+    return [left(first(x)), right(x)]
+
+
+@flow
+def away(x: int) -> int:
+    return elsewhere(first(x))
+
+
+def test_a_run_that_broke_is_left_alone_from_then_on(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """Neither what was done of it before the damage was met is written, nor what comes after."""
+    run = bench.start("parallel")
+    jobs = bench.turn(seq=1, queues=("default", "other")).jobs
+    redis_client.set(f"{{run:{run.id}}}:fails", "x")
+    finishes = [bench.end(jobs[0]), bench.end(jobs[1], "again"), bench.end(jobs[2])]
+    turned, changed = bench.effect(*finishes, seq=2, claim=False)
+    assert turned.words == ["BROKEN"] * 3
+    assert len({why for _, (why,) in turned.finished}) == 1
+    names = {key.rpartition(":")[2] for key in changed}
+    assert names == {"out", "tries"}, "the outcome was written before"
+    assert list(changed[f"{{run:{run.id}}}:out"]) == ["1"]
+
+
+def test_a_damaged_run_breaks_alone(bench: TurnBench, redis_client: redis.Redis) -> None:
+    bad, good = bench.start("chain", key="bad"), bench.start("chain", key="good")
+    jobs = bench.turn(seq=1).jobs
+    redis_client.delete(f"{{run:{bad.id}}}:out")
+    redis_client.set(f"{{run:{bad.id}}}:out", "x")
+    before = keyspace(redis_client)
+    turned = bench.turn(*map(bench.end, jobs), seq=2, claim=False)
+    assert turned.words == ["BROKEN", "RECORDED"]
+    assert turned.finished[0][1][0].startswith("WRONGTYPE")
+    changed = changes(before, keyspace(redis_client))
+    assert changed[f"{Q}:completed"] == [f"{good.id}/1/0/0"]
+    assert f"{{run:{bad.id}}}:nodes" not in changed
+
+
+def test_an_error_of_the_scripts_own_breaks_a_run_alone_and_says_why(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start("fan of arguments")
+    jobs = bench.turn(seq=1, room=1).jobs
+    redis_client.hdel(f"{{run:{run.id}}}:nodes", "1:open")
+    turned, changed = bench.effect(bench.end(jobs[0]), seq=2, claim=False)
+    assert turned.words == ["BROKEN"]
+    assert turned.finished[0][1][0].endswith("the counter of fan-out 1 is gone")
+    assert changed == {}
+
+
+def test_a_run_that_breaks_when_it_is_written_is_told_and_its_successors_stay_out(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """`R:nodes` is read and written, `R:keys` is read only at the end of a run."""
+    run = bench.start(two_numbers, 3)
+    jobs = bench.turn(seq=1).jobs
+    redis_client.set(f"{{run:{run.id}}}:keys", "x")
+    turned, changed = bench.effect(*map(bench.end, jobs), seq=2, claim=False)
+    assert turned.words == ["BROKEN", "BROKEN"]
+    assert f"{Q}:completed" not in changed
+    assert bench.turn(bench.end(jobs[0]), seq=3, claim=False).words == ["ALREADY"]
+
+
+def test_successors_for_a_damaged_queue_stay_due_and_hold_up_the_ack(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run, other = bench.start(away, 3), bench.start("chain", key="other")
+    jobs = bench.turn(seq=1).jobs
+    redis_client.set("{other}:wait", "x")
+    turned, changed = bench.effect(*map(bench.end, jobs), seq=2, claim=False)
+    assert turned.finished == [["RECORDED", ["2/0/0", "1"]], ["RECORDED", []]]
+    ((queue, why),) = turned.damaged
+    assert (queue, why.split()[0]) == ("other", "WRONGTYPE")
+    assert changed[f"{{run:{run.id}}}:due"] == {"2/0/0": "1"}
+    assert changed[f"{Q}:completed"] == [f"{other.id}/1/0/0"]
+
+
+def test_all_that_is_for_a_damaged_queue_stays_due(bench: TurnBench, redis_client: redis.Redis) -> None:
+    for key in "ab":
+        bench.start(away, 3, key=key)
+    jobs = bench.turn(seq=1).jobs
+    redis_client.set("{other}:wait", "x")
+    turned = bench.turn(*map(bench.end, jobs), seq=2, claim=False)
+    assert turned.finished == [["RECORDED", ["2/0/0", "1"]]] * 2
+    assert [queue for queue, _ in turned.damaged] == ["other"]
+
+
+def test_what_breaks_a_run_keeps_its_earlier_successors_out(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start(branches, 3)
+    jobs = {job[1].split("/")[1]: job for job in bench.turn(seq=1).jobs}
+    redis_client.set(f"{{run:{run.id}}}:fails", "x")
+    turned = bench.turn(bench.end(jobs["1"]), bench.end(jobs["3"], "again"), seq=2, claim=False)
+    assert turned.words == ["BROKEN", "BROKEN"]
+    assert f"{Q}:wait" not in keyspace(redis_client)
+
+
+def test_a_damaged_queue_is_told_once_and_the_others_are_served(bench: TurnBench, redis_client: redis.Redis) -> None:
+    bench.start("chain")
+    redis_client.set("{bad}:wait", "x")
+    redis_client.set("{bad}:delayed", "x")
+    turned = bench.turn(seq=1, queues=("bad", "default"))
+    assert [queue for queue, _ in turned.damaged] == ["bad"]
+    assert turned.claimed == ["1/0/0"]
