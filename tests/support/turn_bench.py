@@ -49,6 +49,7 @@ class TurnBench:
     def __init__(self, client: redis.Redis) -> None:
         self.redis, self.client = client, OmniqClient(redis=client)
         self.plans: dict[str, bool] = {}
+        self.suspect: list[Any] = []
         self._shapes: dict[str, Shapes] = {}
 
     def start(self, flow: str | Flow[..., Any], *arguments: Any, key: str = "k") -> NewRun:
@@ -72,8 +73,9 @@ class TurnBench:
         room: int = 10,
         plans: dict[str, bool] | None = None,
         now: int = NOW,
+        hold: bool = False,
     ) -> Turned:
-        """Take one turn."""
+        """Take one turn; with `hold`, `suspect` is what it handed out unbegun."""
         shapes = [finish.pop("closure") for finish in finishes if "closure" in finish]
         numbered = 0
         for finish in finishes:
@@ -82,10 +84,12 @@ class TurnBench:
                 finish["shapes"] = numbered
         message: dict[str, Any] = {
             "finishes": finishes, "shapes": shapes, "queues": queues, "claim": claim, "room": room, "lease_ms": LEASE_MS,
-            "plans": self.plans if plans is None else plans,
+            "plans": self.plans if plans is None else plans, "hold": hold,
         }  # fmt: skip
         operation: Operation[Any] = Operation(script("turn"), "{default}:meta", (now, "w", seq, pack_message(message)), _texts)
-        finished, jobs, returned, owed, damaged, next_due = cast("list[Any]", self.client.run(operation))
+        finished, jobs, returned, owed, damaged, next_due, suspect = cast("list[Any]", self.client.run(operation))
+        assert hold or not suspect
+        self.suspect = suspect
         return Turned(finished, jobs, returned, owed, damaged, int(next_due))
 
     def effect(self, *finishes: dict[str, Any], **options: Any) -> tuple[Turned, dict[str, Any]]:

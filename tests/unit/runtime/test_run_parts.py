@@ -36,9 +36,9 @@ return run_create('R', spec, 5)
 
 def test_what_a_run_lacks_is_nought(redis_client: redis.Redis) -> None:
     redis_client.hset("R:meta", "status", "running")
-    told = "return cjson.encode({run.ended_ms, run.generation, node.inputs, node.left, node.tries, tostring(node.next)})"
     assert do(redis_client, "run_open", "local run = run_open('R') return cjson.encode({run.ended_ms, run.generation})") == b'[0,"0"]'
     told = "local node = run_node({R = 'R', nodes = {}}, 1) return cjson.encode({node.inputs, node.left, node.tries, tostring(node.next)})"
+    redis_client.hset("R:nodes", "1:left", "0")
     assert do(redis_client, "run_node", told) == b'["",0,0,"nil"]'
 
 

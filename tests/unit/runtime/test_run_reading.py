@@ -33,7 +33,7 @@ class Reading:
 
     def fan(self, node: int, size: int, results: Sequence[Any]) -> None:
         """Write a fan-out's size and its results; None leaves one out."""
-        self.redis.hset(f"{self.bench.base}:nodes", f"{node}:of", size)
+        self.redis.hset(f"{self.bench.base}:nodes", mapping={f"{node}:of": size, f"{node}:left": 0})
         found = {str(i): result for i, result in enumerate(results) if result is not None}
         self.redis.hset(f"{self.bench.base}:out:{node}", mapping=found)  # type: ignore[arg-type]
 

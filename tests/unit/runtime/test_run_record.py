@@ -63,7 +63,7 @@ def test_a_begin_notes_the_attempt(redis_client: redis.Redis) -> None:
     }
     bench.redis.hset(f"{bench.base}:nodes", "1:began", "7")
     _, changed = bench.effect(starting(bench, 1, token="t2"))
-    assert changed == {"tries": {"1/0": "0|2|0|1|t2|1000005||"}, "nodes": {"1:tries": "2"}}
+    assert changed == {"tries": {"1/0": "0|2|0|1|t2|1000005||suspect"}, "nodes": {"1:tries": "2"}}
 
 
 def test_what_failed_for_good_is_done_in_its_epoch_and_stale_in_others(redis_client: redis.Redis) -> None:
