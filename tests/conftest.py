@@ -15,7 +15,7 @@ from real_server import Kind, RealServer, start_server
 hypothesis.settings.register_profile("real servers", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("real servers")
 
-pytest_plugins = ["embedded_project", "leaks", "world_server"]
+pytest_plugins = ["embedded_project", "leaks", "cluster_share", "world_server"]
 
 _ENVIRONMENT_NAMES: dict[str, Kind] = {"": "valkey", "valkey": "valkey", "redis": "redis", "redis-server": "redis"}
 

@@ -143,6 +143,7 @@ def run(options: argparse.Namespace) -> int:
         "no:cacheprovider",
         "-o",
         "timeout=0",
+        "-n0",
         "-q",
         "-s",
         "--server",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -42,16 +42,18 @@ def explain(run_id: str, session: Session | None = None) -> Explanation:
 
     It looks at several keys one after the other, so a run that moves meanwhile may show things that are over. Raises RunNotFound.
     """
-    return hold((session or current_session()).client, explaining(run_id))
+    client = (session or current_session()).client
+    return hold(client, explaining(run_id, client.anchors()))
 
 
 async def aexplain(run_id: str, session: Session | None = None) -> Explanation:
     """Say what exactly a run waits for, from asyncio code; as ``explain``."""
-    return await ahold((session or current_session()).aclient(), explaining(run_id))
+    client = (session or current_session()).aclient()
+    return await ahold(client, explaining(run_id, await client.anchors()))
 
 
-def explaining(run_id: str) -> Talk[Explanation]:
-    """Ask the server what a run waits for."""
+def explaining(run_id: str, anchors: Sequence[str]) -> Talk[Explanation]:
+    """Ask the server what a run waits for; ``anchors`` are keys, one for each server whose queues are looked through."""
     head: SeenRun | None = yield run_facts(run_id, None)
     plan: Plan | None = (yield load_plan(head.facts.meta.get("plan", ""))) if head else None
     if head is None:
@@ -66,7 +68,7 @@ def explaining(run_id: str) -> Talk[Explanation]:
     damage: tuple[str, ...] = ()
     if meta.get("status") == "running":
         damage = tuple(f"{finding.place}: {finding.what}" for finding in run_findings(seen.facts, outline))
-        waits = yield from _Explainer(plan, outline, seen).waits()
+        waits = yield from _Explainer(plan, outline, seen, anchors).waits()
     updated = whole(meta.get("updated_ms")) or 0
     return Explanation(run_id, meta.get("flow", ""), meta.get("status", ""), seen.now_ms, updated, tuple(waits), damage)
 
@@ -74,7 +76,8 @@ def explaining(run_id: str) -> Talk[Explanation]:
 class _Explainer:
     """One look at one run."""
 
-    def __init__(self, plan: Plan, outline: Outline, seen: SeenRun) -> None:
+    def __init__(self, plan: Plan, outline: Outline, seen: SeenRun, anchors: Sequence[str]) -> None:
+        self._anchors = anchors
         self._plan, self._outline, self._seen = plan, outline, seen
         self._run, self._meta = seen.facts.id, seen.facts.meta
         self._queues: list[str] = []
@@ -82,7 +85,7 @@ class _Explainer:
 
     def waits(self) -> Talk[list[Wait]]:
         found: list[Wait] = []
-        queues = yield from _all_queues()
+        queues = yield from _all_queues(self._anchors)
         # The run's own queue first: most steps name none.
         self._queues = sorted(queues, key=lambda queue: (queue != self._meta.get("queue"), queue))
         for n in self._outline.order:
@@ -177,12 +180,14 @@ class _Explainer:
         return self._states[queue]
 
 
-def _all_queues() -> Talk[set[str]]:
-    cursor, found = yield queues_from()
-    names: set[str] = set(found)
-    while cursor:
-        cursor, found = yield queues_from(cursor)
+def _all_queues(anchors: Sequence[str]) -> Talk[set[str]]:
+    names = set[str]()
+    for anchor in anchors:
+        cursor, found = yield queues_from(0, anchor)
         names |= found
+        while cursor:
+            cursor, found = yield queues_from(cursor, anchor)
+            names |= found
     return names
 
 

@@ -142,7 +142,7 @@ def listed(shard: int, run_ids: Sequence[str]) -> Operation[list[Listed]]:
         now_ms, times = int(reply[0]), [int(float(score)) if score else None for score in reply[1:]]
         return [Listed(since, until, now_ms) for since, until in zip(times[::2], times[1::2], strict=True)]
 
-    return Operation(script("doctor_listed"), live_index(shard), tuple(run_ids), read)
+    return Operation(script("doctor_listed"), live_index(shard), (0, *run_ids), read)
 
 
 def ahead_of(queue: str, job_id: str, gid: str) -> Operation[int | None]:

@@ -173,6 +173,7 @@ async def work(actor: Actor) -> None:
     turns: Turns = whole if scene.stage.one_server else slots
     finished: list[Finished] = []
     suspect: Claimed | None = None
+    alone = False
     stirred = asyncio.Event()
 
     def done(claimed: Claimed, ending: Ending) -> None:
@@ -182,8 +183,9 @@ async def work(actor: Actor) -> None:
     executor = actor.executor = SteppedExecutor(actor, done)
     hungry = True
     while True:
-        room = 0 if suspect else max(0, scene.concurrency - executor.busy)
         batch = finished.copy()
+        alone = alone and not batch
+        room = 0 if suspect or alone else max(0, scene.concurrency - executor.busy)
         if batch or (room and hungry):
             turned = await turns.take(batch, scene.stage.queues, room)
             suspect = suspect or turned.suspect
@@ -194,7 +196,7 @@ async def work(actor: Actor) -> None:
             continue
         elif suspect:
             turned = await turns.begin(suspect)
-            suspect, hungry = None, True
+            suspect, alone, hungry = None, bool(turned.jobs), True
         else:
             return
         finished[: len(batch)] = [*turned.owed, *turned.troubled]
