@@ -1,13 +1,16 @@
 """Put what the programs here have measured into docs/guarantees.md: each fault with its promise, the tests that try it, and figures.
 
-    python guarantees/report.py
+    python guarantees/report.py [--check]
 
-Reads figures/*.json, as enumerate.py, mutants, chaos and cluster.py have written them; a figure that none of them wrote is an error.
+Reads figures/*.json, as enumerate.py, mutants, chaos and cluster.py have written them; a figure that none of them wrote is an error. With
+``--check`` nothing is written: the exit code is 1 when the page says something else.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,12 +29,18 @@ class Row(NamedTuple):
     figures: str
 
 
-def main() -> None:
-    """Write the page."""
+def main() -> int:
+    """Write the page, or check it."""
+    parser = argparse.ArgumentParser(description="Put figures into docs/guarantees.md.")
+    parser.add_argument("--check", action="store_true", help="only tell whether the page says what was measured")
+    options = parser.parse_args()
     page = PAGE.read_text(encoding="utf-8")
     head, _, rest = page.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}{report(figures())}{END}{tail}", encoding="utf-8")
+    wanted = f"{head}{BEGIN}{report(figures())}{END}{tail}"
+    if not options.check:
+        PAGE.write_text(wanted, encoding="utf-8")
+    return int(options.check and page != wanted)
 
 
 def figures() -> dict[str, Any]:
@@ -203,4 +212,4 @@ class Tried:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
