@@ -6,19 +6,20 @@ import asyncio
 import logging
 import math
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import click
 
 from omniq_flow.cli.server import chosen_session, url_option
 from omniq_flow.cli.terminal import err
+from omniq_flow.queue.stopping import SIGNALS
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.loading import load_flows
 from omniq_flow.runtime.session import Session
@@ -105,7 +106,7 @@ async def _serve(session: Session, flows: list[Flow[..., object]], options: Work
         stop = _Stop(serving)
         if until_stdin_closes:
             threading.Thread(target=_await_end_of_stdin, args=(asyncio.get_running_loop(), serving.stop), daemon=True).start()
-        with suppress(asyncio.CancelledError):
+        with stop, suppress(asyncio.CancelledError):
             await serving.run()
         return stop.code
     finally:
@@ -119,8 +120,16 @@ class _Stop:
         self.code = 0
         self._serving, self._task = serving, asyncio.current_task()
         self._asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+
+    def __enter__(self) -> None:
+        """Listen from here on."""
+        for number in SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self.ask, number)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Listen no more: uvloop would leave handlers of a loop that is closed."""
+        for number in SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
 
     def ask(self, number: int) -> None:
         """Stop, or stop at once."""

@@ -1,4 +1,4 @@
-"""Fail a test that leaves something behind: threads, tasks, processes, servers, connections or keys.
+"""Fail a test that leaves something behind: threads, tasks, processes, servers, connections, signal handlers or keys.
 
 What is looked for is what was not there before the test. All of it may take a moment to go, so each kind gets GRACE seconds. A test that
 failed is left alone: what it left is a consequence. Keys that are meant to stay are named by the mark `keeps_keys`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 import threading
 import time
 import uuid
@@ -54,12 +55,13 @@ def no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     servers = _servers(request)
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("no_leaked_tasks")
-    threads, processes = set(threading.enumerate()), _processes()
+    threads, processes, handlers = set(threading.enumerate()), _processes(), _handlers()
     clients = [_clients(server) for server in servers]
     yield
     if request.node.stash.get(_failed, False):
         return
     leaks = _what_stays(lambda: [f"thread {thread.name}" for thread in threading.enumerate() if thread not in threads])
+    leaks += [f"handler of {number.name}: {_handlers()[number]}" for number, found in handlers.items() if _handlers()[number] != found]
     leaks += _what_stays(lambda: [line for pid in _processes() - processes if (line := _of_ours(pid))])
     for server, before in zip(servers, clients, strict=True):
         leaks += _what_stays(partial(_new_clients, server, before))
@@ -134,6 +136,10 @@ def _clients(server: RealServer) -> set[int]:
 def _of_a_server(client: dict[str, str]) -> bool:
     """Tell connections of replication, and those over which slots are moved."""
     return bool(set(client["flags"]) & {"M", "S"}) or client["cmd"].startswith("restore")
+
+
+def _handlers() -> dict[signal.Signals, Any]:
+    return {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
 
 
 def _processes() -> set[int]:

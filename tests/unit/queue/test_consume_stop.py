@@ -232,7 +232,7 @@ def test_a_process_forked_by_a_handler_ends_at_a_signal_as_ever(omniq: OmniqClie
         child = os.fork()
         if child == 0:
             signal_me()
-            threading.Event().wait(60)
+            threading.Event().wait(20)
             os._exit(0)
         statuses.append(os.waitpid(child, 0)[1])
         stop.set()
