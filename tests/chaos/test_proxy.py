@@ -156,11 +156,12 @@ def test_it_listens_on_a_unix_socket_too(server: RealServer, tmp_path: Path) -> 
 
 
 def test_a_server_that_is_away_cuts_its_clients_off() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with Proxy(f"redis://127.0.0.1:{port}") as proxy, client_of(proxy) as client:
-        with pytest.raises(redis.ConnectionError):
-            client.ping()
+    with socket.socket() as taken:
+        # Held, so that nobody else listens there, and refused, since nobody does.
+        taken.bind(("127.0.0.1", 0))
+        with Proxy(f"redis://127.0.0.1:{taken.getsockname()[1]}") as proxy, client_of(proxy) as client:
+            with pytest.raises(redis.ConnectionError):
+                client.ping()
 
 
 def test_the_same_seed_decides_the_same() -> None:
