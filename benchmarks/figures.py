@@ -91,7 +91,8 @@ def main() -> None:
     parser.add_argument("--children", type=int, default=10_000)
     parser.add_argument("--url", help="measure on this server instead; its database should be empty")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    # The server goes on writing for a moment after its last user has left.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = EmbeddedServer(Path(folder))
         session = connect(options.url or server.url)
         with worker(session.url):
