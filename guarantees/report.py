@@ -155,8 +155,9 @@ def measured(found: dict[str, Any]) -> Iterable[str]:
         f"{drawn.sum('interleavings'):,} courses more were drawn. {every.broken + drawn.broken} ended wrong."
     )
     yield (
-        f"- **Mutants** of the Lua files, each write, guard and limit changed in turn: {mutants['mutants']:,}, of which the tests notice "
-        f"{mutants['score']} %. Of the {mutants['survived']} that survive, {mutants['of these said to be equivalent']} change nothing "
+        "- **Mutants** of the Lua of queues and runs, each write, guard and limit changed in turn: "
+        f"{mutants['mutants']:,}, of which the tests notice {mutants['score']} %. "
+        f"Of the {mutants['survived']} that survive, {mutants['of these said to be equivalent']} change nothing "
         "that can be told ([reasons](../guarantees/mutants/equivalent.toml))."
     )
     yield (
