@@ -27,7 +27,7 @@ def test_a_server_may_be_killed_paused_and_started_again(server_kind: Kind) -> N
         server.restart()
         assert (server.port, server.ask("GET", "a")) == (port, b"1")
         server.pause()
-        assert psutil.Process(server.process.pid).status() == psutil.STATUS_STOPPED
+        eventually(lambda: psutil.Process(server.process.pid).status() == psutil.STATUS_STOPPED, "it is stopped")
         server.empty()
         assert server.ask("DBSIZE") == 0
         folder = server.folder

@@ -323,7 +323,9 @@ def _lasting(redis_client: redis.Redis) -> dict[str, Any]:
     """All keys but those that tell who is there and what was asked, which others write."""
     found = keyspace(redis_client)
     return {
-        key: value for key, value in found.items() if not any(part in key for part in ("janitor", ":workers", ":sent:", ":wake", ":stats"))
+        key: value
+        for key, value in found.items()
+        if not any(part in key for part in ("janitor", ":workers", ":plans", ":sent:", ":wake", ":stats"))
     }
 
 
