@@ -63,7 +63,7 @@ def reaped_by(foreign: Any, client: redis.Redis) -> str:
 def killed_in_mid_step(session: Session, of: Flow[[str, str], str], notes: str, gate: str) -> Run[str]:
     with worker_process(session, lease=LEASE, janitor=JANITOR, modules=["worker_flows"]) as process:
         run = of.start(notes, gate)
-        eventually(lambda: begun(notes), "the step has begun")
+        eventually(lambda: begun(notes) and Path(notes).read_text(), "the step has begun, and written that down")
         process.send_signal(signal.SIGKILL)
         process.wait()
     return run
