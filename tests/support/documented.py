@@ -88,7 +88,9 @@ class Reader:
         (folder / "bin").mkdir()
         self._command("python", '"$@"')
         self._command("omniq-flow", '-c "from omniq_flow.cli.main import main; main()" "$@"')
-        self._environment = os.environ | {
+        # Programs that know CI or BUILD_NUMBER print more there than to a reader.
+        inherited = {name: value for name, value in os.environ.items() if name not in {"CI", "BUILD_NUMBER"}}
+        self._environment = inherited | {
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "OMNIQ_FLOW_URL": server.url,
             "PYTHONPATH": str(ROOT),
