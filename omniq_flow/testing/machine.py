@@ -39,9 +39,9 @@ class FlowMachine(RuleBasedStateMachine):
     def check(self) -> None:
         """Look at what steps did outside, after each course; AssertionError when it is wrong."""
 
-    @initialize()
-    def begin(self) -> None:
-        """Begin a course: the run is started, and workers are there."""
+    @initialize(ahead=st.integers(0, 30))
+    def begin(self, ahead: int) -> None:
+        """Begin a course: the run is started, workers are there, and so many points of its life have passed in peace."""
         kind = type(self)
         if kind.memory is None:
             kind.memory = home()
@@ -55,6 +55,7 @@ class FlowMachine(RuleBasedStateMachine):
         self.world.begin("starter")
         for _ in range(kind.workers):
             self.world.begin("worker")
+        self._do("on", ahead)
 
     @rule(which=_which)
     def goes(self, which: int) -> None:

@@ -15,7 +15,7 @@ from omniq_flow.errors import OmniqError, ServerRefused
 from omniq_flow.queue import OmniqClient
 from omniq_flow.queue.translation import passes
 from omniq_flow.testing.clusters import RunningCluster
-from omniq_flow.testing.servers import RunningServer, start_server
+from omniq_flow.testing.servers import RunningServer, free_port, start_server
 
 
 def refused(call: Callable[[], object], code: str) -> OmniqError:
@@ -57,7 +57,8 @@ def test_too_few_replicas(server_kind: Kind) -> None:
 
 
 def test_a_cluster_that_is_not_whole_is_clusterdown(server_kind: Kind) -> None:
-    with start_server(server_kind, "--cluster-enabled", "yes") as alone:
+    # The port of its bus, 10,000 above its own by itself, may be beyond the last one.
+    with start_server(server_kind, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as alone:
         with OmniqClient(redis=alone.client()) as omniq:
             omniq._fit = True  # the answer to a call is what is looked at, not that to the first contact
             refused(lambda: omniq.publish(queue="q", payload={}), "CLUSTERDOWN")

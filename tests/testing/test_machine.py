@@ -58,5 +58,5 @@ def test_what_is_not_idempotent_is_found(world_memory: Memory, monkeypatch: pyte
     monkeypatch.setattr(Buying, "expected", None)
     with pytest.raises(AssertionError, match="tea"):
         run_state_machine_as_test(
-            Buying, settings=settings(few, max_examples=400, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
+            Buying, settings=settings(few, max_examples=2000, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
         )
