@@ -17,7 +17,7 @@ local function mend_job(Q, job, now, tally)
   local id, key = job[1], Q .. ':job:' .. job[1]
   local there = redis.call('EXISTS', key) == 1
   local hash = redis.call('HMGET', key, 'state', 'gid', 'due_ms', 'lock_until_ms', 'lease_token')
-  local gid = hash[2] and hash[2] ~= '' and hash[2] or nil
+  local gid = hash[2] ~= '' and hash[2] or nil
   local LANES = {wait = true, active = true, delayed = true, failed = true, completed = true}
   local done, gids = '', {}
 
@@ -36,8 +36,8 @@ local function mend_job(Q, job, now, tally)
     stands[line], lane_of[line], gids[name] = #redis.call('LPOS', Q .. ':' .. line, id, 'COUNT', 0), 'wait', true
   end
 
-  local state = there and hash[1] or nil
-  if there and not LANES[state or ''] then
+  local state = hash[1]
+  if there and not LANES[state] then
     state = 'wait'
     for _, lane in ipairs({'completed', 'failed', 'delayed', 'active'}) do
       if stands[lane] > 0 then state = lane end
@@ -61,7 +61,7 @@ local function mend_job(Q, job, now, tally)
     end
   end
 
-  if there and stands[home] == 0 then
+  if stands[home] == 0 then
     if state == 'wait' then
       enter_ready(Q, id, gid, now, false, tally)
     elseif state == 'active' then
@@ -79,20 +79,20 @@ local function mend_job(Q, job, now, tally)
   end
 
   for lane in pairs(LANES) do
-    local listed = redis.call('ZSCORE', Q .. ':idx:' .. lane, id)
-    if listed and lane ~= state then
-      redis.call('ZREM', Q .. ':idx:' .. lane, id)
-    elseif not listed and lane == state then
-      redis.call('ZADD', Q .. ':idx:' .. lane, digits(now), id)
-    end
-    if (listed and true or false) ~= (lane == state) then
+    local index, wanted = Q .. ':idx:' .. lane, lane == state
+    if (redis.call('ZSCORE', index, id) ~= false) ~= wanted then
+      if wanted then
+        redis.call('ZADD', index, digits(now), id)
+      else
+        redis.call('ZREM', index, id)
+      end
       tally[lane] = true
       note(there and 'moved' or 'dropped')
     end
   end
 
   local leased = hash[5] and hash[5] ~= ''
-  if there and state == 'active' and not leased then
+  if state == 'active' and not leased then
     local lease = lease_expired(Q, id)
     if lease.attempt >= lease.max_attempts then
       fail_job(Q, lease, now, nil, tally)
