@@ -89,8 +89,8 @@ def group_facts(queue: str, gids: Sequence[str]) -> Operation[list[GroupFacts]]:
 
     def read(reply: Sequence[Any]) -> list[GroupFacts]:
         return [
-            GroupFacts(queue, gid, int(counted), None if held < 0 else int(held), int(limit), int(waiting), bool(in_line))
-            for gid, (counted, held, limit, waiting, in_line) in zip(gids, reply, strict=True)
+            GroupFacts(queue, gid, int(counted), None if held < 0 else int(held), int(limit), int(waiting), place is not None)
+            for gid, (counted, held, limit, waiting, place) in zip(gids, reply, strict=True)
         ]
 
     return Operation(script("doctor_groups"), queue_anchor(queue), tuple(_raw(gid) for gid in gids), read)
@@ -139,7 +139,7 @@ def listed(shard: int, run_ids: Sequence[str]) -> Operation[list[Listed]]:
     """Tell how the indexes of a shard list up to 1,000 runs."""
 
     def read(reply: Sequence[Any]) -> list[Listed]:
-        now_ms, times = int(reply[0]), [int(float(score)) if score else None for score in reply[1:]]
+        now_ms, times = int(reply[0]), [None if score is None else int(float(score)) for score in reply[1:]]
         return [Listed(since, until, now_ms) for since, until in zip(times[::2], times[1::2], strict=True)]
 
     return Operation(script("doctor_listed"), live_index(shard), (0, *run_ids), read)

@@ -2,13 +2,13 @@
 --- @include "lib/anchor"
 --- @include "lib/job_rows"
 
---- Read all that is known of some jobs at this instant: their hashes, and everywhere that their ids stand.
+--- Read all that is known of some jobs at this instant: their hashes, and how often their ids stand in each line.
 -- A list is searched through its first 100,000 places; what stands behind those is not seen.
 --
 -- KEYS[1]  {queue}:meta
 -- keys     Q:job:<id> (hash), Q:active Q:delayed Q:idx:<lane> (zset), Q:wait Q:failed Q:completed Q:g:<gid>:wait (list)
 -- ARGV     jobs (MessagePack: {id, gid...}..., the groups in whose lines it may stand besides its own; at most 50)
--- replies  {{row, {line, times...} flat, sure (0: a list was too long to be searched whole)}...}, see job_rows
+-- replies  {{row, {line, times (from 0 on)...} flat, sure (0: a list was too long to be searched whole)}...}, see job_rows
 -- repeat   read only
 -- cost     7 commands and 5 a job, of which 4 search a list
 local Q, SEARCHED, found, ids = anchor(KEYS[1]), 100000, {}, {}
@@ -21,10 +21,8 @@ for k, job in ipairs(jobs) do
     if seen[line] then return end
     seen[line] = true
     local places = redis.call('LPOS', Q .. ':' .. line, job[1], 'COUNT', 0, 'MAXLEN', SEARCHED)
-    if #places > 0 then
-      lines[#lines + 1] = line
-      lines[#lines + 1] = #places
-    end
+    lines[#lines + 1] = line
+    lines[#lines + 1] = #places
     if redis.call('LLEN', Q .. ':' .. line) > SEARCHED then sure = 0 end
   end
   for _, line in ipairs({'wait', 'failed', 'completed'}) do search(line) end

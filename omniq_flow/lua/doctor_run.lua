@@ -22,10 +22,11 @@ for k, n in ipairs(fan_outs) do
 end
 for k, source in ipairs(cmsgpack.unpack(ARGV[3])) do lengths[k] = redis.call('LLEN', R .. ':list:' .. source) end
 local tries = redis.call('HGETALL', R .. ':tries')
-for k = 1, math.min(#tries, 2000), 2 do
-  local n, i = string.match(tries[k], '^(%d+)/(%d+)$')
+for k = 1, math.min(#tries / 2, 1000) do
+  local place = tries[2 * k - 1]
+  local n, i = string.match(place, '^(%d+)/(%d+)$')
   local there = n and (is_fan_out[n] and redis.call('HEXISTS', R .. ':out:' .. n, i) or redis.call('HEXISTS', R .. ':out', n))
-  if there == 1 then recorded[#recorded + 1] = tries[k] end
+  if there == 1 then recorded[#recorded + 1] = place end
 end
 return {
   digits(now), meta, redis.call('HGETALL', R .. ':nodes'), tries, redis.call('HGETALL', R .. ':due'), redis.call('HKEYS', R .. ':out'), children,

@@ -19,7 +19,7 @@ local Q, now, MOST, held, tally, mended = anchor(KEYS[1]), clock(ARGV[1]), 5000,
 if redis.call('ZCARD', Q .. ':active') > MOST then return {'LATER'} end
 for _, id in ipairs(redis.call('ZRANGE', Q .. ':active', 0, -1)) do
   local job = redis.call('HMGET', Q .. ':job:' .. id, 'state', 'gid')
-  if job[1] == 'active' and job[2] then held[job[2]] = (held[job[2]] or 0) + 1 end
+  if job[1] == 'active' then held[job[2]] = (held[job[2]] or 0) + 1 end
 end
 redis.call('SETNX', Q .. ':has_groups', '1')
 for k = 2, #ARGV do

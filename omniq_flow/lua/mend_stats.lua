@@ -12,5 +12,6 @@
 -- repeat   {"OK"}, nothing changes but the time of the last activity
 -- cost     9 commands
 local Q, now = anchor(KEYS[1]), clock(ARGV[1])
-flush_stats(Q, {wait = true, groups = true, active = true, delayed = true, failed = true, completed = true, wake = true}, now)
+-- Whoever may wake a sleeper counts what waits, and the groups in line.
+flush_stats(Q, {active = true, delayed = true, failed = true, completed = true, wake = true}, now)
 return {'OK'}

@@ -12,7 +12,7 @@
 local R, n = anchor(KEYS[1]), 0
 if redis.call('TYPE', R .. ':meta')['ok'] == 'hash' then
   local head = redis.call('HMGET', R .. ':meta', 'status', 'plan', 'flow', 'queue', 'keep_ms')
-  if head[1] == 'running' and head[2] and head[3] and head[4] and tonumber(head[5] or '') then return {'LIVE'} end
+  if head[1] == 'running' and head[2] and head[3] and head[4] and tonumber(head[5]) then return {'LIVE'} end
 end
 for k = 2, #ARGV do n = n + redis.call('PEXPIRE', R .. ':' .. ARGV[k], ARGV[1], 'NX') end
 return {'OK', n}

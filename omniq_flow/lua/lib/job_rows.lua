@@ -8,7 +8,7 @@ local function job_rows(Q, ids)
   for k, id in ipairs(ids) do
     local key = Q .. ':job:' .. id
     local job = redis.call('HMGET', key, 'state', 'gid', 'lease_token')
-    rows[k] = {id, job[1] or redis.call('EXISTS', key) == 1 and '' or false, job[2], job[3], {}, {}}
+    rows[k] = {id, job[1] or redis.call('EXISTS', key) == 1 and '', job[2], job[3], {}, {}}
   end
   local function note(set, name, place)
     for k, score in ipairs(redis.call('ZMSCORE', Q .. ':' .. set, unpack(ids))) do
