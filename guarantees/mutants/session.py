@@ -17,7 +17,7 @@ from mutation import Mutant, mutants
 from results import Equivalents, last_survivors, summary, told, write_figures
 
 TESTS = [
-    *("tests/unit/queue", "tests/unit/runtime", "tests/unit/worker"),
+    *("tests/unit/queue", "tests/unit/runtime", "tests/unit/worker", "tests/unit/doctor"),
     *("tests/property/test_queue_model.py", "tests/property/test_queue_damage.py", "tests/property/test_transitions.py"),
 ]
 # What they look at is Python, and takes its time.

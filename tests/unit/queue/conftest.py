@@ -1,4 +1,4 @@
-"""A client, a way to write queue keys by hand, and a call that says what it changed."""
+"""Fixtures for tests of the queue, and a call that says which commands it ran."""
 
 from __future__ import annotations
 
@@ -8,34 +8,11 @@ from typing import Any, cast
 
 import pytest
 import redis
-from keyspace import changes, keyspace
-from queue_seed import Seed
+from queue_fixtures import effect, omniq, seed
 
 from omniq_flow.queue import OmniqClient, Operation
 
-
-@pytest.fixture
-def omniq(redis_client: redis.Redis) -> OmniqClient:
-    """A client of ours on an empty database."""
-    return OmniqClient(redis=redis_client)
-
-
-@pytest.fixture
-def seed(redis_client: redis.Redis) -> Seed:
-    """Writes jobs straight into the keyspace."""
-    return Seed(redis_client)
-
-
-@pytest.fixture
-def effect(omniq: OmniqClient, redis_client: redis.Redis) -> Callable[[Operation[Any]], tuple[Any, dict[str, Any]]]:
-    """Run one operation; return its result and all that it changed in the whole database."""
-
-    def run(operation: Operation[Any]) -> tuple[Any, dict[str, Any]]:
-        before = keyspace(redis_client)
-        result = omniq.run(operation)
-        return result, changes(before, keyspace(redis_client))
-
-    return run
+__all__ = ["effect", "omniq", "seed"]
 
 
 @pytest.fixture
