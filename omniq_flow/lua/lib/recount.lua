@@ -14,7 +14,7 @@ local function recount(Q, gid, leases, tally)
     tally.held = {}
     for _, id in ipairs(redis.call('ZRANGE', Q .. ':active', 0, -1)) do
       local job = redis.call('HMGET', Q .. ':job:' .. id, 'state', 'gid')
-      if job[1] == 'active' and job[2] then
+      if job[1] == 'active' then
         tally.held[job[2]] = (tally.held[job[2]] or 0) + 1
       end
     end
