@@ -14,7 +14,7 @@ local R, n, found = anchor(KEYS[1]), ARGV[1], {}
 for i = tonumber(ARGV[2]), math.min(tonumber(ARGV[3]), tonumber(ARGV[2]) + 1000) - 1 do
   if redis.call('HEXISTS', R .. ':out:' .. n, i) == 0 then
     found[#found + 1] = i
-    found[#found + 1] = tries_read(R, n, i).epoch
+    found[#found + 1] = tries_read(R, n .. '/' .. i).epoch
   end
 end
 return found

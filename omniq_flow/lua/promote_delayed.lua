@@ -36,7 +36,7 @@ for _, id in ipairs(due) do
   if job[1] == 'delayed' then
     promoted = promoted + 1
     redis.call('HSET', key, 'state', 'wait', 'updated_ms', digits(now))
-    enter_ready(Q, id, gid, now, false, tally)
+    enter_ready(Q, {id}, gid, now, false, tally)
     if gid then
       group_settle(Q, gid, now, tally, 0)
     end

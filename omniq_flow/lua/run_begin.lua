@@ -25,10 +25,12 @@ if not run then return {'GONE'} end
 local served = run.status ~= 'running'
 for k = 7, #ARGV do served = served or ARGV[k] == run.plan end
 if not served then return {'PLAN', run.plan} end
-local word, t = run_begin(run, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], now, ARGV[6] == 'hold')
+local n, i, token = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
+local word = run_may_begin(run, n, i, tonumber(ARGV[4]), token, ARGV[6] == 'hold')
 if word == 'DONE' then return {word, run.plan, run.queue, redis.call('HGETALL', R .. ':due')} end
 if word == 'SUSPECT' then return {word, run.plan, run.queue} end
 if word ~= 'BEGUN' then return {word} end
-local inputs, item = run_inputs(run, run_node(run, tonumber(ARGV[2])), tonumber(ARGV[3]), {bytes = 0})
+local inputs, item = run_inputs(run, run_node(run, n), i, 0, {bytes = 0})
+local t = run_begin(run, n, i, token, now)
 run_close(run, now)
 return {word, run.plan, run.queue, t.attempts, t.errors, t.crashes, inputs, item}

@@ -29,9 +29,9 @@ end
 for _, name in ipairs({'meta', 'nodes', 'out', 'tries', 'fails', 'keys'}) do redis.call('PERSIST', R .. ':' .. name) end
 for _, name in ipairs(redis.call('SMEMBERS', R .. ':keys')) do redis.call('PERSIST', R .. ':' .. name) end
 for _, field in ipairs(failed) do
-  local n, i = string.match(field, '^(%d+)/(%d+)$')
-  local t = tries_read(R, n, i)
-  tries_write(R, n, i, {epoch = t.epoch + 1, attempts = 0, errors = 0, crashes = 0, token = '', began = '0', spent = '', state = ''})
+  local n = string.match(field, '^(%d+)/%d+$')
+  local again = {epoch = tries_read(R, field).epoch + 1, attempts = 0, errors = 0, crashes = 0, token = '', began = '0', spent = '', state = ''}
+  redis.call('HSET', R .. ':tries', field, tries_text(again))
   redis.call('HDEL', R .. ':fails', field)
   redis.call('HDEL', R .. ':nodes', n .. ':ended')
 end

@@ -34,7 +34,7 @@ while position < #order and looked < LIMIT do
     position = position + 1
   elseif not shape.map then
     if not run_has_outcome(run, node, 0) then
-      local t = tries_read(R, n, 0)
+      local t = tries_read(R, n .. '/0')
       jobs[#jobs + 1] = {n, 0, t.epoch}
     end
     position = position + 1
@@ -46,7 +46,7 @@ while position < #order and looked < LIMIT do
     end
     local to = math.min(node.next, index + 500)
     for i = index, to - 1 do
-      if not run_has_outcome(run, node, i) then jobs[#jobs + 1] = {n, i, tries_read(R, n, i).epoch} end
+      if not run_has_outcome(run, node, i) then jobs[#jobs + 1] = {n, i, tries_read(R, n .. '/' .. i).epoch} end
     end
     looked = looked + to - index
     if to >= node.next then position, index = position + 1, 0 else index = to end

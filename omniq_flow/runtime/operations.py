@@ -79,8 +79,7 @@ class Surveyed(NamedTuple):
     child: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One begun attempt: which child of which node, in which epoch, under which lease token."""
 
     run: str
@@ -88,6 +87,11 @@ class Attempt:
     index: int
     epoch: int
     token: str
+
+    @property
+    def job(self) -> str:
+        """The id of its job."""
+        return f"{self.run}/{self.node}/{self.index}/{self.epoch}"
 
 
 @dataclass(frozen=True, slots=True)

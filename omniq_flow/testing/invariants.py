@@ -72,5 +72,7 @@ def finishes_in(words: Command) -> list[dict[str, Any]]:
         return [{"run": "", **msgspec.msgpack.decode(words[5])}]
     if words[1] == script("turn").sha:
         message = msgspec.msgpack.decode(words[7])
-        return [{"run": each["run"], **each["finish"]} for each in message["finishes"] if "finish" in each]
+        heads = message["heads"]
+        ended = [(heads[each["head"] - 1], each) for each in message["finishes"] if "verdict" in each]
+        return [{**each, "run": run, "n": node, "i": int(each["i"])} for (_, run, node, _), each in ended]
     return []

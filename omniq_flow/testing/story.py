@@ -60,13 +60,21 @@ def reply_told(words: Command, reply: Any) -> str:
     if isinstance(reply, Exception):
         return f"error: {reply}"[:WIDEST]
     if words[0] == "EVALSHA" and _names().get(words[1]) == "turn":
-        finished, jobs, *_, suspect = reply
-        parts = [" ".join(word.decode() for word, _due in finished), "begins " + " ".join(job[1].decode() for job in jobs) if jobs else ""]
-        parts.append(f"sets apart {suspect[1].decode()}" if suspect else "")
+        finished, heads, jobs, *_, suspect = reply
+        parts = [" ".join(word.decode() for word, _due in finished)]
+        parts.append("begins " + " ".join(_job(heads, job) for job in jobs) if jobs else "")
+        parts.append(f"sets apart {_job(heads, suspect)}" if suspect else "")
         return ", ".join(filter(None, parts)) or "nothing to do"
     if words[0] == "EVALSHA" and _names().get(words[1]) == "run_begin":
         return _words(reply[0])
     return _words(reply)[:WIDEST]
+
+
+def _job(heads: Sequence[Any], job: Sequence[Any]) -> str:
+    """Return the id of a job in a turn's reply."""
+    place, index, epoch, *_ = job
+    _queue, run, node, *_ = heads[place - 1]
+    return f"{run.decode()}/{node}/{index.decode()}/{epoch}"
 
 
 def _words(reply: Any) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from omniq_flow.runtime.operations import Attempt, Ending
 from omniq_flow.worker.inputs import Inputs
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """A job whose attempt has begun, with the inputs that came along."""
 
     queue: str
@@ -24,8 +23,7 @@ class Claimed:
     item: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """A job to be finished: how its attempt ended, or None when only its ack is owed."""
 
     claimed: Claimed

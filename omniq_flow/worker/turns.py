@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from omniq_flow.errors import OmniqError, ServerRefused, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.keys import queue_base
@@ -15,7 +17,7 @@ from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.delivery import RunHead, deliver_due
-from omniq_flow.runtime.operations import DueEntry, due_entries, pack_message
+from omniq_flow.runtime.operations import Attempt, DueEntry, due_entries, list_messages, pack_message
 from omniq_flow.runtime.starting import stage_lists
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
@@ -184,24 +186,41 @@ class OneServerTurns:
             return False
 
     def _turn(self, finished: Sequence[Finished], queues: Sequence[str], room: int, *, claim: bool) -> Operation[_Reply]:
+        heads: dict[tuple[str, str, int], int] = {}
         closures: dict[tuple[str, str, int], int] = {}
         shapes: list[Any] = []
-        messages = []
+        told_heads, finishes = [], []
         for job in finished:
             claimed, ending = job.claimed, job.ending
             attempt = claimed.attempt
-            message: dict[str, Any] = {"queue": claimed.queue, "job": claimed.job, "token": attempt.token, "run": attempt.run}
-            if ending is not None:
-                key = (claimed.plan, claimed.run_queue, attempt.node)
-                if key not in closures:
+            key = (claimed.queue, attempt.run, attempt.node)
+            head = heads.get(key)
+            if head is None:
+                closure = (claimed.plan, claimed.run_queue, attempt.node)
+                if closure not in closures:
                     shapes.append(self._served.shapes(claimed.plan, claimed.run_queue).closure(attempt.node))
-                    closures[key] = len(shapes)
-                message |= {"finish": ending.message(attempt), "shapes": closures[key]}
-                message |= {"again": ending.again, "delay_ms": ending.delay_ms}
-            messages.append(message)
+                    closures[closure] = len(shapes)
+                told_heads.append((*key, closures[closure]))
+                head = heads[key] = len(told_heads)
+            if ending is None:
+                finishes.append(_Finish(head, str(attempt.index), attempt.epoch, attempt.token))
+                continue
+            finishes.append(
+                _Finish(
+                    head,
+                    str(attempt.index),
+                    attempt.epoch,
+                    attempt.token,
+                    ending.verdict,
+                    ending.body.decode(),
+                    list_messages(ending.lists) if ending.lists else None,
+                    ending.delay_ms,
+                )
+            )
         blob = pack_message(
             {
-                "finishes": messages,
+                "heads": told_heads,
+                "finishes": finishes,
                 "shapes": shapes,
                 "queues": queues,
                 "claim": claim,
@@ -211,34 +230,75 @@ class OneServerTurns:
                 "hold": self._hold,
             }
         )
-        return Operation(script("turn"), queue_base(queues[0]) + ":meta", (0, self._name, self._number, blob), _read)
+        leases = f"{self._name}.{self._number}:"
+        return Operation(
+            script("turn"), queue_base(queues[0]) + ":meta", (0, self._name, self._number, blob), lambda reply: _read(reply, leases)
+        )
 
 
-def _read(reply: Any) -> _Reply:
-    finished, jobs, returned, owed, damaged, rest_ms, suspect = reply
-    shared: dict[str, Inputs] = {}
+class _Finish(msgspec.Struct, omit_defaults=True, gc=False):
+    """The end of an attempt, as ``lua/turn.lua`` reads it."""
+
+    head: int
+    i: str
+    epoch: int
+    token: str
+    verdict: str = ""
+    body: str = ""
+    lists: list[dict[str, Any]] | None = None
+    delay_ms: int = 0
+
+
+class _Head(NamedTuple):
+    """What jobs of a reply have in common."""
+
+    queue: str
+    run: str
+    node: int
+    plan: str
+    run_queue: str
+    inputs: Inputs
+
+
+def _read(reply: Any, leases: str) -> _Reply:
+    finished, told_heads, jobs, returned, owed, damaged, rest_ms, suspect = reply
+    heads = _heads(told_heads)
     return _Reply(
         finished=[_outcome(word.decode(), due) for word, due in finished],
-        jobs=[_claimed(shared, job[:5], job[5:8], job[8], job[9]) for job in jobs],
+        jobs=[_begun(heads, leases, job) for job in jobs],
         returned=[Returned(*(part.decode("utf-8", "replace") for part in one)) for one in returned],
-        owed=[(_claimed(shared, job[:5], (0, 0, 0), (), None), due_entries(job[5])) for job in owed],
+        owed=[(_claimed(heads, leases, job), due_entries(job[4])) for job in owed],
         damaged=[(queue.decode(), why.decode("utf-8", "replace")) for queue, why in damaged],
         rest_ms=int(rest_ms),
-        suspect=_claimed(shared, suspect, (0, 0, 0), (), None) if suspect else None,
+        suspect=_claimed(heads, leases, suspect) if suspect else None,
     )
+
+
+def _heads(told: Sequence[Any]) -> list[_Head]:
+    """Read what jobs have in common.
+
+    All jobs of a run share what any of them brought along: the script sends what several take only once.
+    """
+    shared: dict[bytes, Inputs] = {}
+    return [
+        _Head(queue.decode(), run.decode(), node, plan.decode(), run_queue.decode(), shared.setdefault(run, Inputs()))
+        for queue, run, node, plan, run_queue in told
+    ]
 
 
 def _outcome(word: str, due: Sequence[bytes]) -> Outcome:
     return Outcome(word, why=due[0].decode("utf-8", "replace")) if word == "BROKEN" else Outcome(word, due_entries(due))
 
 
-def _claimed(
-    shared: dict[str, Inputs], words: Sequence[bytes], counts: Sequence[int], brought: Sequence[Any], item: bytes | None
-) -> Claimed:
-    """Read a claimed job. All jobs of a run share what any of them brought along: the script sends what several take only once."""
-    queue, job, token, plan, run_queue = (word.decode() for word in words)
-    attempt = read_attempt(job, token)
-    inputs = shared.setdefault(attempt.run, Inputs())
-    inputs.add(brought)
-    number, errors, crashes = counts
-    return Claimed(queue, job, attempt, plan, run_queue, number, errors, crashes, inputs, item)
+def _begun(heads: Sequence[_Head], leases: str, job: Sequence[Any]) -> Claimed:
+    place, index, epoch, lease, number, errors, crashes, item, brought = job
+    queue, run, node, plan, run_queue, inputs = heads[place - 1]
+    if brought:
+        inputs.add(brought)
+    attempt = Attempt(run, node, int(index), epoch, leases + lease.decode())
+    return Claimed(queue, attempt.job, attempt, plan, run_queue, number, errors, crashes, inputs, item)
+
+
+def _claimed(heads: Sequence[_Head], leases: str, job: Sequence[Any]) -> Claimed:
+    """Read a job that was not begun."""
+    return _begun(heads, leases, [*job[:4], 0, 0, 0, None, ()])

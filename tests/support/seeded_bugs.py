@@ -80,13 +80,14 @@ def ack_before_record() -> Generator[None]:
 @contextmanager
 def continuation_outside_of_the_script() -> Generator[None]:
     """A turn records, forgets what became ready, and leaves it to the worker to enqueue that later."""
-    told = """for k, f in ipairs(message.finishes) do
-      for _, d in ipairs(deliveries[k] or {}) do finished[k][2] = {d[2] .. '/' .. d[3] .. '/0', tostring(d[4])} end
+    told = """for _, queue in ipairs(windows) do
+      for _, each in ipairs(windows[queue]) do finished[each.k][2] = {each.n .. '/' .. each.from .. '/0', tostring(each.to)} end
     end
-    return {finished, jobs,"""
+    return finished
+end"""
     with other_lua(
-        ("turn", "for k, f in ipairs(message.finishes) do deliver_one(k, f) end", ""),
-        ("turn", "return {finished, jobs,", told),
+        ("lib/turn_finish", "if not queues.on(queue, enqueue_windows, sound, now) then", "if false then"),
+        ("lib/turn_finish", "return finished\nend", told),
     ):
         yield
 

@@ -16,6 +16,7 @@ from omniq_flow.runtime.operations import Attempt, Created, Ending, NewRun, pack
 from omniq_flow.runtime.outcomes import PackedList
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import new_run
+from omniq_flow.worker.attempt import read_attempt
 
 NOW = 1_000_000
 KEEP_MS = 60_000
@@ -76,20 +77,20 @@ class TurnBench:
         hold: bool = False,
     ) -> Turned:
         """Take one turn; with `hold`, `suspect` is what it handed out unbegun."""
-        shapes = [finish.pop("closure") for finish in finishes if "closure" in finish]
-        numbered = 0
-        for finish in finishes:
-            if "finish" in finish:
-                numbered += 1
-                finish["shapes"] = numbered
+        heads = [(queue, run, node, place) for place, (queue, run, node) in enumerate((finish.pop("head") for finish in finishes), 1)]
+        shapes = [finish.pop("closure") for finish in finishes]
+        for place, finish in enumerate(finishes, 1):
+            finish["head"] = place
         message: dict[str, Any] = {
-            "finishes": finishes, "shapes": shapes, "queues": queues, "claim": claim, "room": room, "lease_ms": LEASE_MS,
+            "heads": heads, "finishes": finishes, "shapes": shapes, "queues": queues, "claim": claim, "room": room, "lease_ms": LEASE_MS,
             "plans": self.plans if plans is None else plans, "hold": hold,
         }  # fmt: skip
         operation: Operation[Any] = Operation(script("turn"), "{default}:meta", (now, "w", seq, pack_message(message)), _texts)
-        finished, jobs, returned, owed, damaged, next_due, suspect = cast("list[Any]", self.client.run(operation))
+        finished, heads, jobs, returned, owed, damaged, next_due, suspect = cast("list[Any]", self.client.run(operation))
         assert hold or not suspect
-        self.suspect = suspect
+        jobs = [[*_job(heads, f"w.{seq}", job), job[4], job[5], job[6], job[8], job[7]] for job in jobs]
+        owed = [[*_job(heads, f"w.{seq}", job), job[4]] for job in owed]
+        self.suspect = _job(heads, f"w.{seq}", suspect) if suspect else []
         return Turned(finished, jobs, returned, owed, damaged, int(next_due))
 
     def effect(self, *finishes: dict[str, Any], **options: Any) -> tuple[Turned, dict[str, Any]]:
@@ -101,20 +102,27 @@ class TurnBench:
     def end(
         self, job: list[Any], verdict: Any = "ok", body: str = "1", *, delay_ms: int = 0, lists: tuple[PackedList, ...] = ()
     ) -> dict[str, Any]:
-        """Return the finish of a claimed job."""
-        queue, name, token = job[:3]
-        run, node, index, epoch = name.rsplit("/", 3)
-        attempt = Attempt(run, int(node), int(index), int(epoch), token)
-        ending = Ending(verdict, body.encode(), lists, delay_ms)
-        return self.only_ack(job) | {
-            "queue": queue, "finish": ending.message(attempt), "again": ending.again, "delay_ms": delay_ms,
-            "closure": self._shapes[run].closure(int(node)),
-        }  # fmt: skip
+        """Return the finish of a claimed job, as ``lua/turn.lua`` reads it."""
+        told = Ending(verdict, body.encode(), lists, delay_ms).message(self._attempt(job))
+        del told["n"]
+        return self.only_ack(job) | told | {"delay_ms": delay_ms}
 
     def only_ack(self, job: list[Any]) -> dict[str, Any]:
         """Return the finish of a job that is to be acked alone."""
-        queue, name, token = job[:3]
-        return {"queue": queue, "job": name, "token": token, "run": name.rsplit("/", 3)[0]}
+        attempt = self._attempt(job)
+        return {
+            "head": (job[0], attempt.run, attempt.node), "i": str(attempt.index), "epoch": attempt.epoch, "token": attempt.token,
+            "closure": self._shapes[attempt.run].closure(attempt.node),
+        }  # fmt: skip
+
+    def _attempt(self, job: list[Any]) -> Attempt:
+        return read_attempt(job[1], job[2])
+
+
+def _job(heads: list[Any], leases: str, job: list[Any]) -> list[Any]:
+    """Return queue, job, token, plan and the run's queue."""
+    queue, run, node, plan, run_queue = heads[job[0] - 1]
+    return [queue, f"{run}/{node}/{job[1]}/{job[2]}", f"{leases}:{job[3]}", plan, run_queue]
 
 
 def _texts(reply: Any) -> Any:

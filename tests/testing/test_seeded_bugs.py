@@ -62,7 +62,7 @@ def due_told_once() -> AbstractContextManager[None]:
 
 def outcome_overwritten() -> AbstractContextManager[None]:
     return other_lua(
-        ("lib/run_record", "if run_has_outcome(run, node, i) then return 'ALREADY' end", ""),
+        ("lib/run_child", "done = run_has_outcome(run, node, i)", "done = false"),
         ("lib/run_record", "if t.epoch ~= finish.epoch or t.token ~= finish.token then return 'STALE' end", ""),
     )
 
@@ -89,7 +89,10 @@ BUGS = {
     ),
     "a crash is not counted": Bug(lua("lib/run_begin", "t.crashes = t.crashes + 1", ""), "chain", True, "accounted for"),
     "a job begins although its outcome is there": Bug(
-        lua("lib/run_begin", "if run_has_outcome(run, node, i) then return 'DONE' end", ""), "chain", True, "begun-again|does not end"
+        lua("lib/run_begin", "if child.done then return 'DONE' end", "if child.done then child.tries = tries_read(run.R, child.place) end"),
+        "chain",
+        True,
+        "begun-again|does not end",
     ),
     "a step begins after the end": Bug(
         lua("lib/run_begin", "if run.status ~= 'running' then return 'OVER' end", ""), "failing", True, "begun-after-end"

@@ -2,6 +2,7 @@
 --- @include "lib/enter_delayed"
 --- @include "lib/enter_ready"
 --- @include "lib/group_settle"
+--- @include "lib/write_job"
 
 --- enqueue_job(Q, job, now, tally) -> 'OK' | 'LIVE'
 -- Puts a job into its ready lane, or into the delayed lane when job.due_ms > now.
@@ -13,36 +14,12 @@
 -- ungrouped, up to 14 else (LREM over failed is linear in its length)
 local function enqueue_job(Q, job, now, tally)
   local id, gid = job.id, job.gid
-  local key = Q .. ':job:' .. id
-  local lane = redis.call('HGET', key, 'state')
-  if lane then
-    if lane ~= 'completed' and lane ~= 'failed' then
-      return 'LIVE'
-    end
-    redis.call('LREM', Q .. ':' .. lane, 0, id)
-    redis.call('ZREM', Q .. ':idx:' .. lane, id)
-    redis.call('DEL', key)
-    tally[lane] = true
-  end
-  local at = digits(now)
   local later = (job.due_ms or 0) > now
-  local set = {
-    'HSET', key, 'id', id, 'payload', job.payload, 'state', later and 'delayed' or 'wait', 'attempt', '0', 'max_attempts', job.max_attempts,
-    'timeout_ms', job.timeout_ms, 'backoff_ms', job.backoff_ms, 'created_ms', at, 'updated_ms', at, 'queued_ms', at,
-  }
-  local function put(field, value)
-    set[#set + 1] = field
-    set[#set + 1] = value
-  end
-  if gid then put('gid', gid) end
-  if later then put('due_ms', digits(job.due_ms)) end
-  if job.plan then put('plan', job.plan) end
-  redis.call(unpack(set))
-  tally.enqueue = true
+  if not write_job(Q, id, job, later and 'delayed' or 'wait', now, tally) then return 'LIVE' end
   if later then
     enter_delayed(Q, id, job.due_ms, now, tally)
   else
-    enter_ready(Q, id, gid, now, not gid and job.front, tally)
+    enter_ready(Q, {id}, gid, now, not gid and job.front, tally)
   end
   if gid then
     redis.call('SET', Q .. ':has_groups', '1')

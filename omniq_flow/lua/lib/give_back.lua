@@ -16,7 +16,7 @@ local function give_back(Q, lease, now, due_ms, tally)
     enter_delayed(Q, lease.id, due_ms, now, tally)
   else
     reply = end_lease(Q, lease, 'wait', now, {'RELEASED'}, {'attempt', attempt}, tally)
-    enter_ready(Q, lease.id, lease.gid, now, true, tally)
+    enter_ready(Q, {lease.id}, lease.gid, now, true, tally)
   end
   if lease.gid then
     group_settle(Q, lease.gid, now, tally, -1)

@@ -1,20 +1,28 @@
---- @include "lib/lease_job"
+--- @include "lib/lease_read"
+--- @include "lib/lease_write"
 
---- lease_ungrouped(Q, now, lease_ms, token, tally) -> lease or nil
--- Leases the first job of the ungrouped line. Jobs without their hash are cleared away; tally.skips bounds how many of these a script takes on.
--- reads and writes Q:wait and what lease_job names; 6 commands, 3 for what is cleared away
-local function lease_ungrouped(Q, now, lease_ms, token, tally)
-  while tally.skips < 1000 do
-    local id = redis.call('LPOP', Q .. ':wait')
-    if not id then
-      return nil
+--- lease_ungrouped(Q, most, now, lease_ms, token, tally, look) -> leases
+-- Leases the first jobs of the ungrouped line, at most `most`, none when there is none; `look` as lease_next says. Jobs without their hash are
+-- cleared away; tally.skips bounds how many of these a script takes on.
+-- reads and writes Q:wait and what lease_read and lease_write name; 6 commands, 2 a job and 2 for what is cleared away
+local function lease_ungrouped(Q, most, now, lease_ms, token, tally, look)
+  local leases = {}
+  while #leases == 0 and tally.skips < 1000 do
+    local ids, taken, seen = redis.call('LRANGE', Q .. ':wait', 0, most - 1), 0, {}
+    if #ids == 0 then break end
+    for _, id in ipairs(ids) do
+      local lease = not seen[id] and lease_read(Q, id, nil, now, lease_ms, token, tally)
+      taken, seen[id] = taken + 1, true
+      if lease then
+        leases[#leases + 1] = lease
+        if look and not look(lease) then break end
+      else
+        tally.skips = tally.skips + 1
+        tally.wake = true
+      end
     end
-    local lease = lease_job(Q, id, nil, now, lease_ms, token, tally)
-    if lease then
-      return lease
-    end
-    tally.skips = tally.skips + 1
-    tally.wake = true
+    redis.call('LPOP', Q .. ':wait', taken)
+    lease_write(Q, leases, now, tally)
   end
-  return nil
+  return leases
 end

@@ -63,7 +63,7 @@ local function mend_job(Q, job, now, tally)
 
   if stands[home] == 0 then
     if state == 'wait' then
-      enter_ready(Q, id, gid, now, false, tally)
+      enter_ready(Q, {id}, gid, now, false, tally)
     elseif state == 'active' then
       redis.call('ZADD', Q .. ':active', digits(tonumber(hash[4]) or now), id)
     elseif state == 'delayed' then

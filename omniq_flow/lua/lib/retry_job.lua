@@ -20,7 +20,7 @@ local function retry_job(Q, id, now, tally)
   redis.call('ZREM', Q .. ':idx:failed', id)
   redis.call('HSET', key, 'state', 'wait', 'attempt', '0', 'due_ms', '', 'failed_ms', '', 'updated_ms', digits(now))
   tally.failed = true
-  enter_ready(Q, id, gid, now, false, tally)
+  enter_ready(Q, {id}, gid, now, false, tally)
   if gid then
     group_settle(Q, gid, now, tally, 0)
   end

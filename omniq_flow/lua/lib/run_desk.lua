@@ -3,7 +3,7 @@
 --- @include "lib/run_end"
 
 --- The runs that one script works on: each is read once, changed in memory, and written once.
--- `with(id, part)` calls part(run) and returns what it returns: a word, and anything. It returns 'GONE' when the run is not there, and
+-- `with(id, part, ...)` calls part(run, ...) and returns what it returns: a word, and anything. It returns 'GONE' when the run is not there, and
 -- 'BROKEN', why when one of the run's keys is of a wrong kind or holds what no script of ours wrote: from then on nothing more of that run is
 -- touched, and the runs beside it go on. An error between writes is caught here, since the run that it leaves half written was damaged
 -- before; the caller condemns it (run_condemn). `broken(id)` tells why, or nil.
@@ -13,20 +13,31 @@
 local function run_desk(now)
   local desk, runs, broken = {}, {}, {}
 
-  local function guarded(id, part)
-    local fine, word, more = pcall(part)
+  local function told(id, fine, word, more)
     if fine then return word, more end
     broken[id] = tostring(word)
     return 'BROKEN', broken[id]
   end
 
-  function desk.with(id, part)
+  local function visit(id, part, ...)
+    local run = runs[id]
+    if run == nil then
+      run = run_open('{run:' .. id .. '}') or false
+      runs[id] = run
+    end
+    if not run then return 'GONE' end
+    return part(run, ...)
+  end
+
+  local function write(id, run)
+    run_close(run, now)
+    run_leave(run, id, now)
+    run.ended_now, run.touched = false, false
+  end
+
+  function desk.with(id, part, ...)
     if broken[id] then return 'BROKEN', broken[id] end
-    return guarded(id, function()
-      if runs[id] == nil then runs[id] = run_open('{run:' .. id .. '}') or false end
-      if not runs[id] then return 'GONE' end
-      return part(runs[id])
-    end)
+    return told(id, pcall(visit, id, part, ...))
   end
 
   function desk.broken(id)
@@ -35,13 +46,7 @@ local function run_desk(now)
 
   function desk.close()
     for id, run in pairs(runs) do
-      if run and not broken[id] then
-        guarded(id, function()
-          run_close(run, now)
-          run_leave(run, id, now)
-          run.ended_now, run.touched = false, false
-        end)
-      end
+      if run and not broken[id] then told(id, pcall(write, id, run)) end
     end
   end
 

@@ -1,71 +1,89 @@
 --- @include "lib/run_node"
 --- @include "lib/run_slice"
 
+--- Tell the words of a node's `inputs` apart, once per script: those for what all its children share, and the one for a child's own element.
+-- `v<k>` is the outcome of node k, `m<k>` all results of fan-out k, `x<source>` the child's own item of a list, `e<k>` the child's own
+-- element of fan-out k.
+local function run_words(node)
+  if node.shared then return end
+  node.shared, node.ahead = {}, {}
+  for word in string.gmatch(node.inputs, '%S+') do
+    local kind, source = string.sub(word, 1, 1), string.sub(word, 2)
+    if kind == 'x' or kind == 'e' then
+      node.own = {word = word, list = kind == 'x' and ':list:' .. source, n = source}
+    else
+      node.shared[#node.shared + 1] = word
+    end
+  end
+end
+
+local INPUTS_SMALL, INPUTS_FEW, INPUTS_FULL = 65536, 500, 4 * 1024 * 1024
+
+--- Read elements that are small together; nil when they are not, or not all there.
+local function small_items(run, list, n, count)
+  if count > INPUTS_FEW then return nil end
+  local items, bytes = run_slice(run.R, list, n, 0, count, INPUTS_SMALL)
+  if #items < count or bytes > INPUTS_SMALL then return nil end
+  for _, each in ipairs(items) do
+    if not each then return nil end
+  end
+  return items, bytes
+end
+
+--- Read what a word of all children names: {word, 'value' | 'items', what}, or {word, 'far'}.
+local function shared_input(run, word, sent)
+  local kind, source = string.sub(word, 1, 1), string.sub(word, 2)
+  local found, bytes
+  if sent.bytes < INPUTS_FULL and kind == 'm' then
+    kind, found, bytes = 'items', small_items(run, nil, source, run_node(run, tonumber(source)).of)
+  elseif sent.bytes < INPUTS_FULL then
+    local size = redis.call('HSTRLEN', run.R .. ':out', source)
+    if size > 0 and size <= INPUTS_SMALL then kind, found, bytes = 'value', redis.call('HGET', run.R .. ':out', source), size end
+    if found and string.sub(found, 1, 1) == 'L' then
+      kind, found, bytes = 'items', small_items(run, run.R .. ':list:' .. source, nil, tonumber(string.sub(found, 2)))
+    end
+  end
+  if not found then return {word, 'far'} end
+  sent.bytes = sent.bytes + bytes
+  return {word, kind, found}
+end
+
+--- Take a child's own element, read together with those of the children that follow it; false when it is far.
+local function own_item(run, node, i, follow, sent)
+  if sent.bytes >= INPUTS_FULL then return false end
+  local own, ahead = node.own, node.ahead
+  if ahead[i] == nil then
+    for k, each in ipairs(run_slice(run.R, own.list and run.R .. own.list, own.n, i, i + follow + 1, INPUTS_FULL - sent.bytes)) do
+      ahead[i + k - 1] = each
+    end
+  end
+  local item = ahead[i] or false
+  if item then sent.bytes = sent.bytes + #item end
+  return item
+end
+
 --- Fetch what a begun job takes, as far as it is small; the worker fetches the rest in chunks.
--- A node's `inputs` are words: `v<k>` the outcome of node k, `m<k>` all results of fan-out k, `x<source>` the child's own item of
--- a list, `e<k>` the child's own element of fan-out k.
--- `sent` remembers what this script's reply holds already, so that siblings share one copy of a broadcast value, and how many bytes it has:
--- beyond a few megabytes everything is far.
+-- `sent` counts the bytes that this script's reply holds already: beyond a few megabytes everything is far. Siblings share one copy of a
+-- value that all take.
 --
+-- follow:  how many of the children right behind this one the caller asks for next
 -- sent:    {bytes = 0} to begin with
 -- keys:    R:out, R:out:<n> (hash), R:list:<source> (list)
 -- returns: inputs = {{word, 'value', bytes} | {word, 'items', {bytes...}} | {word, 'far'}...}, item = bytes | false; a word that an earlier call
 --          for the same run answered is left out; a far item is false and its word stands in inputs
--- cost:    1 command for an item, 2-8 a word that was not sent before
-local function run_inputs(run, node, i, sent)
-  local SMALL, FEW, FULL = 65536, 500, 4 * 1024 * 1024
+-- cost:    1-4 commands for an item that was not read ahead, 2-8 a word that was not sent before
+local function run_inputs(run, node, i, follow, sent)
   local inputs, item = {}, false
-
-  local function add(word, kind, value, bytes)
-    inputs[#inputs + 1] = {word, kind, value}
-    sent.bytes = sent.bytes + bytes
+  run_words(node)
+  if node.own then
+    item = own_item(run, node, i, follow, sent)
+    if not item then inputs[1] = {node.own.word, 'far'} end
   end
-
-  local function add_items(word, list, n, count)
-    if count > FEW then return false end
-    local items, bytes = run_slice(run.R, list, n, 0, count, SMALL)
-    if #items < count or bytes > SMALL then return false end
-    for _, each in ipairs(items) do
-      if not each then return false end
-    end
-    add(word, 'items', items, bytes)
-    return true
-  end
-
-  local function add_outcome(word, kind, source)
-    if sent.bytes >= FULL then return false end
-    if kind == 'm' then return add_items(word, nil, source, run_node(run, tonumber(source)).of) end
-    local size = redis.call('HSTRLEN', run.R .. ':out', source)
-    if size == 0 or size > SMALL then return false end
-    local value = redis.call('HGET', run.R .. ':out', source)
-    if string.sub(value, 1, 1) == 'L' then
-      return add_items(word, run.R .. ':list:' .. source, nil, tonumber(string.sub(value, 2)))
-    end
-    add(word, 'value', value, size)
-    return true
-  end
-
-  local function take_item(kind, source)
-    if sent.bytes >= FULL then return false end
-    local found
-    if kind == 'x' then
-      found = redis.call('LINDEX', run.R .. ':list:' .. source, i)
-    else
-      found = redis.call('HGET', run.R .. ':out:' .. source, i)
-    end
-    if not found then return false end
-    sent.bytes = sent.bytes + #found
-    return found
-  end
-
-  for word in string.gmatch(node.inputs, '%S+') do
-    local kind, source = string.sub(word, 1, 1), string.sub(word, 2)
-    if kind == 'x' or kind == 'e' then
-      item = take_item(kind, source)
-      if not item then inputs[#inputs + 1] = {word, 'far'} end
-    elseif not sent[run.R .. word] then
-      sent[run.R .. word] = true
-      if not add_outcome(word, kind, source) then inputs[#inputs + 1] = {word, 'far'} end
+  run.sent = run.sent or {}
+  for _, word in ipairs(node.shared) do
+    if not run.sent[word] then
+      run.sent[word] = true
+      inputs[#inputs + 1] = shared_input(run, word, sent)
     end
   end
   return inputs, item

@@ -1,35 +1,54 @@
 --- @include "lib/enqueue_job"
+--- @include "lib/enter_ready"
+--- @include "lib/write_job"
 
 --- The id of a job: run, node, index and epoch.
 local function run_job_id(head, job)
   return head.id .. '/' .. job.n .. '/' .. job.i .. '/' .. job.epoch
 end
 
+--- What all jobs of a run have in common, as enqueue_job takes it.
+-- The queue never gives a run's job up: errors and crashes are counted in the run.
+local function run_job_form(head, lease_ms)
+  return {
+    payload = '{"flow":"' .. head.flow .. '"}', plan = head.plan, max_attempts = '1000000000', timeout_ms = lease_ms, backoff_ms = '0',
+  }
+end
+
 --- Enqueue one job of a run.
 -- Its id is derived from run, node, index and epoch, so that enqueuing again is harmless while it is live; a surplus one is acked away
--- by begin. The queue never gives a run's job up: errors and crashes are counted in the run.
+-- by begin.
 --
 -- head:    {id, flow, plan} of the run
 -- job:     {n, i, epoch, gid | nil, limit | nil}
 -- keys:    those of enqueue_job in the queue's slot
 local function run_job(head, Q, job, lease_ms, now, front, tally)
-  return enqueue_job(Q, {
-    id = run_job_id(head, job),
-    payload = '{"flow":"' .. head.flow .. '"}', plan = head.plan,
-    max_attempts = 1000000000, timeout_ms = lease_ms, backoff_ms = 0,
-    gid = job.gid, group_limit = job.limit, front = front,
-  }, now, tally)
+  local form = run_job_form(head, lease_ms)
+  form.id, form.gid, form.group_limit, form.front = run_job_id(head, job), job.gid, job.limit, front
+  return enqueue_job(Q, form, now, tally)
+end
+
+--- Write the jobs of children [from, to) of an ungrouped node, all in their first epoch, and add to `ids` those that are to enter the ready
+-- lane, in the order in which they are to be pushed there: the last one first where they go to the front.
+--
+-- cost:    2 commands for a job that is not there, 1 for one that is
+local function run_jobs_write(Q, head, n, from, to, shape, now, front, tally, ids)
+  local form, before = run_job_form(head, shape.lease_ms), head.id .. '/' .. n .. '/'
+  local first, last, step = from, to - 1, 1
+  if front then first, last, step = to - 1, from, -1 end
+  for i = first, last, step do
+    local id = before .. i .. '/0'
+    if write_job(Q, id, form, 'wait', now, tally) then ids[#ids + 1] = id end
+  end
 end
 
 --- Enqueue children [from, to) of an ungrouped node, all in their first epoch, in order wherever they go.
 --
 -- tallies: the tally of each queue by its base, as flush_stats wants it; entries are made as needed
+-- cost:    2 commands, and those of run_jobs_write
 local function run_jobs(head, n, from, to, shape, now, front, tallies)
-  local Q = '{' .. shape.queue .. '}'
+  local Q, ids = '{' .. shape.queue .. '}', {}
   tallies[Q] = tallies[Q] or {}
-  local first, last, step = from, to - 1, 1
-  if front then first, last, step = to - 1, from, -1 end
-  for i = first, last, step do
-    run_job(head, Q, {n = n, i = i, epoch = 0}, shape.lease_ms, now, front, tallies[Q])
-  end
+  run_jobs_write(Q, head, n, from, to, shape, now, front, tallies[Q], ids)
+  enter_ready(Q, ids, nil, now, front, tallies[Q])
 end

@@ -34,13 +34,13 @@ local function run_lane(Q, id, now, tally)
     local list = Q .. ':g:' .. gid .. ':wait'
     local there = redis.call('LPOS', list, id, 'MAXLEN', LOOKED) or redis.call('LLEN', list) > LOOKED
     if there and shown then return false end
-    if not there then enter_ready(Q, id, gid, now, false, tally) end
+    if not there then enter_ready(Q, {id}, gid, now, false, tally) end
     group_settle(Q, gid, now, tally, 0)
     return true
   end
   local waiting, ungrouped = redis.call('LLEN', Q .. ':wait'), redis.call('EXISTS', Q .. ':has_groups') == 0
   if ungrouped and waiting == redis.call('ZCARD', Q .. ':idx:wait') and redis.call('ZSCORE', Q .. ':idx:wait', id) then return false end
   if redis.call('LPOS', Q .. ':wait', id, 'MAXLEN', LOOKED) or waiting > LOOKED then return false end
-  enter_ready(Q, id, nil, now, false, tally)
+  enter_ready(Q, {id}, nil, now, false, tally)
   return true
 end

@@ -1,10 +1,10 @@
 --- Read elements of a stored list, or results of a fan-out, from one on: as many as are small together.
--- Elements may have 2 MB each, so how many are read at once follows from those that were read before.
+-- Elements may have 2 MB each, so how many are read at once follows from those that were read before: at most three times as many.
 --
 -- list:    key of a list, or nil; then the results of fan-out n
 -- keys:    R:out:<n> (hash), R:list:<source> (list)
 -- returns: {bytes | false...}, their bytes in all; stops at `to`, or once there are `budget` bytes or more
--- cost:    2-8 commands for up to 500 small elements
+-- cost:    1-6 commands for up to 500 small elements
 local function run_slice(R, list, n, from, to, budget)
   local items, bytes, step = {}, 0, 8
   while from < to and bytes < budget do
@@ -23,7 +23,7 @@ local function run_slice(R, list, n, from, to, budget)
       bytes = bytes + (item and #item or 0)
     end
     from = upto
-    step = math.max(1, math.min(250, math.floor((budget - bytes) / (bytes / #items + 1))))
+    step = math.max(1, math.min(250, 3 * #items, math.floor((budget - bytes) / (bytes / #items + 1))))
   end
   return items, bytes
 end

@@ -4,9 +4,9 @@
 -- under it, and none of its attempts has come to an end since.
 --
 -- keys:    R:tries (hash)
--- cost:    1 command each
-local function tries_read(R, n, i)
-  local text = redis.call('HGET', R .. ':tries', n .. '/' .. i)
+-- cost:    1 command to read
+local function tries_read(R, place)
+  local text = redis.call('HGET', R .. ':tries', place)
   if not text then
     return {epoch = 0, attempts = 0, errors = 0, crashes = 0, token = '', began = '0', spent = '', state = ''}
   end
@@ -18,7 +18,6 @@ local function tries_read(R, n, i)
   }
 end
 
-local function tries_write(R, n, i, t)
-  redis.call('HSET', R .. ':tries', n .. '/' .. i, table.concat(
-    {t.epoch, t.attempts, t.errors, t.crashes, t.token, t.began, t.spent, t.state}, '|'))
+local function tries_text(t)
+  return t.epoch .. '|' .. t.attempts .. '|' .. t.errors .. '|' .. t.crashes .. '|' .. t.token .. '|' .. t.began .. '|' .. t.spent .. '|' .. t.state
 end

@@ -117,12 +117,9 @@ def test_a_child_gets_its_own_element(reading: Reading) -> None:
 def test_beyond_four_megabytes_all_is_far(reading: Reading, size: int, near: bool) -> None:
     reading.list("7", b"x" * size)
     reading.out(5, b"1")
-    reading.fan(8, 1, [b"2"])
     begun = reading.begin("x7 v5")
     assert len(begun.item or b"") == size
     assert begun.inputs == [[b"v5", b"value", b"1"] if near else far("v5")]
-    begun = reading.begin("x7 e8")
-    assert (begun.item, begun.inputs) == ((b"2", []) if near else (None, [far("e8")]))
 
 
 def test_what_was_handed_out_counts(reading: Reading) -> None:
@@ -192,8 +189,11 @@ def test_elements_are_read_in_steps_that_follow_from_their_size(redis_client: re
     assert sliced(redis_client, 0, 600, 900) == (9, 900, 2), "eight, then one at a time"
     assert sliced(redis_client, 0, 600, 901) == (10, 1000, 3)
     assert sliced(redis_client, 0, 600, 800) == (8, 800, 1)
-    assert sliced(redis_client, 0, 508, MEGABYTE) == (508, 50_800, 3), "eight, then 250 at a time"
-    assert sliced(redis_client, 0, 509, MEGABYTE) == (509, 50_900, 4)
+    assert sliced(redis_client, 0, 508, MEGABYTE) == (508, 50_800, 5), "eight, then three times as many as before, at most 250"
+    assert sliced(redis_client, 0, 32, MEGABYTE) == (32, 3200, 2)
+    assert sliced(redis_client, 0, 33, MEGABYTE) == (33, 3300, 3)
+    assert sliced(redis_client, 0, 378, MEGABYTE) == (378, 37_800, 4)
+    assert sliced(redis_client, 0, 379, MEGABYTE) == (379, 37_900, 5)
     assert sliced(redis_client, 3, 15, MEGABYTE) == (12, 1200, 2)
     assert sliced(redis_client, 3, 11, MEGABYTE) == (8, 800, 1)
     assert sliced(redis_client, 3, 3, MEGABYTE) == (0, 0, 0)
