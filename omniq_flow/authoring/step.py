@@ -105,6 +105,8 @@ class Step(Function, Generic[P, R]):
 
     def invoke(self, arguments: Mapping[str, Any]) -> R | Awaitable[R]:
         """Call the function with arguments by parameter name, as a worker does; an async one returns its coroutine."""
+        if self._positional is not None and len(self._positional) == len(arguments):
+            return cast("R | Awaitable[R]", self.fn(*[arguments[name] for name in self._positional]))
         args, kwargs = spread(self.signature, arguments)
         return cast("R | Awaitable[R]", self.fn(*args, **kwargs))
 
@@ -119,6 +121,13 @@ class Step(Function, Generic[P, R]):
     def item_parameter(self) -> str:
         """Return the name of the first parameter, which takes the items in ``.map()``."""
         return self._first_parameter
+
+    @cached_property
+    def _positional(self) -> tuple[str, ...] | None:
+        """The names of the parameters where each can be passed by its place alone."""
+        parameters = self.signature.parameters.values()
+        by_place = all(each.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) for each in parameters)
+        return tuple(each.name for each in parameters) if by_place else None
 
     @cached_property
     def _first_parameter(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from omniq_flow.authoring.step import Step
 from omniq_flow.compiler.compiled import CompiledFlow
 from omniq_flow.errors import RunError
-from omniq_flow.runtime.arguments import arguments
+from omniq_flow.runtime.arguments import Arguments
 from omniq_flow.runtime.operations import DueEntry, confirm, enqueue_jobs
 from omniq_flow.runtime.reading import read, read_outcome
 from omniq_flow.runtime.shapes import Shapes
@@ -70,7 +70,8 @@ class _Grouping:
     """Works out the group of each child of a node whose step has a limit, from the child's arguments."""
 
     def __init__(self, run_id: str, compiled: CompiledFlow, node: int, item_word: str | None, here: Mapping[int, bytes]) -> None:
-        self._run_id, self._compiled, self._node, self._item_word, self._here = run_id, compiled, node, item_word, here
+        self._run_id, self._item_word, self._here = run_id, item_word, here
+        self._arguments = Arguments(compiled, node)
         self._step: Step[..., Any] = compiled.nodes[node].step
         self._items: dict[int, bytes | None] = {}
 
@@ -84,7 +85,7 @@ class _Grouping:
             if item is None:
                 return UNGROUPED
         try:
-            gid = self._step.gid(arguments(self._compiled, self._node, index, self._here.__getitem__, item))
+            gid = self._step.gid(self._arguments.of(index, self._here.__getitem__, item))
         except Exception:  # noqa: BLE001  # the limit's function and the validators of types are user code; see deliver_jobs
             return UNGROUPED
         limit = self._step.options.limit

@@ -47,6 +47,7 @@ class Shapes:
                 self.feeds[k].append(n)
         self._nodes = {n: self._shape(compiled, n, queue, lease_ms) for n in self.order}
         self._words = {n: tuple(inputs(plan, plan.nodes[n])) for n in self.order}
+        self._item_words = {n: next((word for word in words if word[0] in "xe"), None) for n, words in self._words.items()}
         self._closures: dict[int, msgspec.Raw] = {}
         self.sources = sources(plan)
 
@@ -75,7 +76,7 @@ class Shapes:
 
     def item_word(self, n: int) -> str | None:
         """Return the word that reads a child's own item; None for a single step, and for a fan-out over a literal."""
-        return next((word for word in self._words[n] if word[0] in "xe"), None)
+        return self._item_words[n]
 
     @property
     def queues(self) -> frozenset[str]:

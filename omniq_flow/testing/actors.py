@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import redis
 import redis.asyncio as aio
 
-from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
+from omniq_flow.compiler.compiled import NodeCode
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.runtime.operations import Ending, view
 from omniq_flow.runtime.starting import StoredPlans, start_run
@@ -26,6 +26,7 @@ from omniq_flow.worker.executor import Executor
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.processes import Processes, Question, RemoteError
 from omniq_flow.worker.quarantine import Quarantine
+from omniq_flow.worker.recipe import Recipe
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.slots import SlotTurns
 from omniq_flow.worker.turns import OneServerTurns, Turns
@@ -144,17 +145,18 @@ class SteppedExecutor(Executor):
         """Take the end of the world for no failure of the steps that run."""
         self._closing = True
 
-    async def _call(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, values: Mapping[str, Any]) -> Any:
+    async def _call(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any]) -> Any:
+        code = recipe.code
         await self._actor.scene.step(self._actor, claimed, code)
         if code.options.executor == "process":
             encoded = {name: code.args[name].encode(value, name, None) for name, value in values.items()}
             flows = {flow.name: flow for flow in self._served.flows}
-            answered = answer(flows, Question(compiled.name, claimed.plan, claimed.attempt.node, encoded))
+            answered = answer(flows, Question(recipe.flow, claimed.plan, claimed.attempt.node, encoded))
             if answered.result is None:
                 raise RemoteError(answered)
             return answered.result
         if code.step.is_async:
-            return await self._awaited(code, values, code.options.timeout)
+            return await self._awaited(code, values)
         return code.step.invoke(values)
 
 

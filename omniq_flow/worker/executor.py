@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from msgspec.structs import replace
 
 from omniq_flow.authoring.step import Step
-from omniq_flow.compiler.compiled import CompiledFlow, NodeCode
-from omniq_flow.compiler.plan import MapNode
+from omniq_flow.compiler.compiled import NodeCode
 from omniq_flow.errors import RunError, SetupError, StepCrashed, StepTimeout
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.translation import passes
-from omniq_flow.runtime.arguments import arguments
 from omniq_flow.runtime.failure import failure_of
 from omniq_flow.runtime.operations import Ending
-from omniq_flow.runtime.outcomes import pack
 from omniq_flow.runtime.reading import read_item, read_outcome
 from omniq_flow.runtime.starting import stage_lists
 from omniq_flow.runtime.talk import Talk, ahold
 from omniq_flow.worker.attempt import Claimed
 from omniq_flow.worker.processes import Processes, RemoteError, Unserved
+from omniq_flow.worker.recipe import Recipe
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.threads import Threads
 
@@ -74,12 +71,14 @@ class Executor:
         return list(self._tasks.values())
 
     def begin(self, claimed: Claimed, *, apart: bool = False) -> None:
-        """Run an attempt; ``done`` is called with its ending."""
+        """Run an attempt; ``done`` is called with its ending.
+
+        Each has a task of its own: what a step does to the task and the context that it runs in (cancel it, leave a cancel or a variable
+        behind, or something that libraries keep by task) stays there.
+        """
         if apart:
             self._apart.add(claimed.attempt.token)
-        task = asyncio.create_task(self._run(claimed), name=claimed.job)
-        self._tasks[task] = claimed
-        task.add_done_callback(self._forget)
+        self._tasks[asyncio.get_running_loop().create_task(self._run(claimed), name=claimed.job)] = claimed
 
     async def close(self) -> None:
         """Cut off what still runs, unrecorded: its leases run out and other workers take it over."""
@@ -96,72 +95,102 @@ class Executor:
         if self._suspects:
             await self._suspects.close()
 
+    async def _run(self, claimed: Claimed) -> None:
+        recipe = self._served.recipe(claimed.plan, claimed.run_queue, claimed.attempt.node)
+        values: Mapping[str, Any] = {}
+        phase: Phase = "arguments"
+        try:
+            _check_crashes(claimed, recipe.code)
+            values = await self._arguments(claimed, recipe)
+            phase = "step"
+            result = await self._call(claimed, recipe, values)
+            phase = "result"
+            ending = recipe.ending(result if self._processes_for(claimed, recipe) else recipe.encoded(result))
+        except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
+            if self._closing:
+                return
+            ending = self._failed(claimed, recipe, values, error, phase)
+        finally:
+            del self._tasks[cast("asyncio.Task[None]", asyncio.current_task())]
+        self._end(claimed, recipe, values, ending)
+
+    def _end(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any], ending: Ending) -> None:
+        """Tell how an attempt ended. What takes time is done in another task: the step may have left a cancel behind in its own."""
+        if ending.lists and any(not each.small for each in ending.lists):
+            self._aside(claimed, self._staged(claimed, recipe, values, ending))
+        else:
+            self._tell(claimed, ending)
+
+    async def _staged(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any], ending: Ending) -> None:
+        try:
+            await self._patiently(lambda: stage_lists(claimed.attempt.run, claimed.attempt.token, ending.lists))
+        except RunError as error:
+            ending = self._failed(claimed, recipe, values, error, "result")
+        self._tell(claimed, ending)
+
+    def _tell(self, claimed: Claimed, ending: Ending) -> None:
+        if self._closing:
+            return
+        self._done(claimed, ending)
+        self._apart.discard(claimed.attempt.token)
+        if self._suspects and claimed.crashes and not self._apart:
+            self._aside(claimed, self._suspects.rest())
+
+    def _aside(self, claimed: Claimed, work: Coroutine[Any, Any, None]) -> None:
+        """Do what an attempt needs after its step; it keeps its place meanwhile."""
+        task = asyncio.get_running_loop().create_task(work, name=claimed.job)
+        self._tasks[task] = claimed
+        task.add_done_callback(self._forget)
+
     def _forget(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         self._freed()
 
-    async def _run(self, claimed: Claimed) -> None:
-        compiled = self._served.compiled(claimed.plan)
-        code = compiled.nodes[claimed.attempt.node]
-        values: Mapping[str, Any] = {}
-        phase: Phase = "arguments"
-        try:
-            _check_crashes(claimed, code)
-            values = await self._arguments(claimed, compiled, code)
-            phase = "step"
-            result = await self._call(claimed, compiled, code, values)
-            phase = "result"
-            ending = await self._packed(claimed, compiled, code, result)
-        except asyncio.CancelledError:
-            if self._closing:
-                raise
-            ending = self._failed(claimed, code, values, RuntimeError("the step cancelled itself (asyncio.CancelledError)"), phase)
-        except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
-            ending = self._failed(claimed, code, values, error, phase)
-        self._done(claimed, ending)
-        if claimed.attempt.token in self._apart:
-            self._apart.remove(claimed.attempt.token)
-        if self._suspects and claimed.crashes and not self._apart:
-            await self._suspects.rest()
-
-    def _processes_for(self, claimed: Claimed, code: NodeCode) -> Processes | None:
+    def _processes_for(self, claimed: Claimed, recipe: Recipe) -> Processes | None:
         """Return where the step runs in a process, None when it runs in this one."""
-        return self._suspects if claimed.attempt.token in self._apart else self._processes if code.options.executor == "process" else None
+        if self._apart and claimed.attempt.token in self._apart:
+            return self._suspects
+        return self._processes if recipe.in_process else None
 
-    async def _arguments(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode) -> dict[str, Any]:
+    async def _arguments(self, claimed: Claimed, recipe: Recipe) -> dict[str, Any]:
         attempt = claimed.attempt
-        shapes = self._served.shapes(claimed.plan, claimed.run_queue)
         outcomes: dict[int, bytes] = {}
-        for word in shapes.words(attempt.node):
-            if word[0] in "vm":
-                outcomes[int(word[1:])] = await claimed.inputs.get(word, partial(self._patiently, partial(read_outcome, attempt.run, word)))
-        item, item_word = claimed.item, shapes.item_word(attempt.node)
+        for word, node in recipe.words:
+            here = claimed.inputs.here(word)
+            outcomes[node] = await claimed.inputs.get(word, self._fetch(attempt.run, word)) if here is None else here
+        item, item_word = claimed.item, recipe.item_word
         if item is None and item_word is not None:
             item = await self._patiently(lambda: read_item(attempt.run, item_word, attempt.index))
-        values = arguments(compiled, attempt.node, attempt.index, outcomes.__getitem__, item)
-        # Arguments that name no group were enqueued without one (see runtime/delivery.py); here they fail where everybody sees it.
-        code.step.gid(values)
-        return values
+        return recipe.arguments(attempt.index, outcomes, item)
 
-    async def _call(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, values: Mapping[str, Any]) -> Any:
+    def _fetch(self, run: str, word: str) -> Callable[[], Awaitable[bytes]]:
+        return lambda: self._patiently(lambda: read_outcome(run, word))
+
+    async def _call(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any]) -> Any:
         """Call the step; a process gives its result as JSON already."""
+        code = recipe.code
         timeout = code.options.timeout
-        processes = self._processes_for(claimed, code)
+        processes = self._processes_for(claimed, recipe)
         if processes:
             encoded = {name: code.args[name].encode(value, name, None) for name, value in values.items()}
             try:
-                return await processes.call(compiled.name, claimed.plan, claimed.attempt.node, encoded, timeout)
+                return await processes.call(recipe.flow, claimed.plan, claimed.attempt.node, encoded, timeout)
             except Unserved as error:
                 if processes is not self._suspects:
                     raise
                 log.warning("%s runs beside others after all: %s", claimed.job, error)
                 self._apart.remove(claimed.attempt.token)
-        if code.step.is_async:
-            return await self._awaited(code, values, timeout)
-        return await self._threaded(code, values, timeout)
+        if not code.step.is_async:
+            return await self._threaded(code, values, timeout)
+        return await self._awaited(code, values)
 
-    async def _awaited(self, code: NodeCode, values: Mapping[str, Any], timeout: float | None) -> Any:
-        # A task of its own: what the step does to the task that it runs in (cancel it, leave a cancel behind) stays there.
+    async def _awaited(self, code: NodeCode, values: Mapping[str, Any]) -> Any:
+        if code.options.timeout is None:
+            return await cast("Awaitable[Any]", code.step.invoke(values))
+        return await self._timed(code, values, code.options.timeout)
+
+    async def _timed(self, code: NodeCode, values: Mapping[str, Any], timeout: float) -> Any:
+        # In another task: a step that lets nothing cancel it is left behind there.
         task = asyncio.ensure_future(_caught(code.step, values))
         try:
             done, _ = await asyncio.wait([task], timeout=timeout)
@@ -198,17 +227,6 @@ class Executor:
             future.exception()
         self._freed()
 
-    async def _packed(self, claimed: Claimed, compiled: CompiledFlow, code: NodeCode, result: Any) -> Ending:
-        attempt = claimed.attempt
-        what = f"{code.step.name}: result"
-        data = result if self._processes_for(claimed, code) else code.result.encode(result, what, None)
-        sources = self._served.shapes(claimed.plan, claimed.run_queue).sources.get(attempt.node, ())
-        one_of_many = isinstance(compiled.plan.nodes[attempt.node], MapNode)
-        packed = pack(attempt.node, data, sources, what, by_element=not one_of_many)
-        if packed.lists:
-            await self._patiently(lambda: stage_lists(attempt.run, attempt.token, packed.lists))
-        return Ending("ok", packed.body, packed.lists)
-
     async def _patiently(self, talk: Callable[[], Talk[T]]) -> T:
         """Hold a talk however long the server is away: that is not the step's failure."""
         while True:
@@ -220,12 +238,14 @@ class Executor:
                 log.warning("waiting for the server: %s", error)
                 await asyncio.sleep(1)
 
-    def _failed(self, claimed: Claimed, code: NodeCode, values: Mapping[str, Any], error: BaseException, phase: Phase) -> Ending:
-        options = code.options
+    def _failed(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any], error: BaseException, phase: Phase) -> Ending:
+        code, options = recipe.code, recipe.code.options
+        if isinstance(error, asyncio.CancelledError):
+            error = RuntimeError("the step cancelled itself (asyncio.CancelledError)")
         failure = failure_of(error, step=code.step.name, where=str(code.step.location), attempt=claimed.number, arguments=values)
         # Arguments and results of a wrong type or size are the same at the next attempt; data that cannot be read may be back then.
         retryable = isinstance(error, (*options.retry_on, StepTimeout) if phase == "step" else RunError)
-        crashed = isinstance(error, StepCrashed) and (phase == "arguments" or self._processes_for(claimed, code) is not None)
+        crashed = isinstance(error, StepCrashed) and (phase == "arguments" or self._processes_for(claimed, recipe) is not None)
         if isinstance(error, RemoteError):
             failure = replace(failure, type=error.answer.type, traceback=error.answer.traceback)
             retryable = error.answer.retry

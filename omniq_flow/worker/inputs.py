@@ -27,6 +27,10 @@ class Inputs:
             elif kind == b"items":
                 self._here[word.decode()] = join(value[0])
 
+    def here(self, word: str) -> bytes | None:
+        """Return an outcome that came along, or was fetched already."""
+        return self._here.get(word)
+
     async def get(self, word: str, fetch: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return an outcome; what did not come along is fetched by the first that asks."""
         if word not in self._here:

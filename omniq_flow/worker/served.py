@@ -9,6 +9,7 @@ from omniq_flow.compiler.compiled import CompiledFlow
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.outline import Outline
 from omniq_flow.runtime.shapes import DEFAULT_QUEUE, Shapes
+from omniq_flow.worker.recipe import Recipe
 
 
 class Served:
@@ -18,6 +19,7 @@ class Served:
         self._lease_ms = lease_ms
         self._flows = {flow.compiled.fingerprint: flow for flow in flows}
         self._shapes: dict[tuple[str, str], Shapes] = {}
+        self._recipes: dict[tuple[str, str, int], Recipe] = {}
 
     @property
     def plans(self) -> tuple[str, ...]:
@@ -38,6 +40,13 @@ class Served:
         found = self._shapes.get((fingerprint, queue))
         if found is None:
             found = self._shapes[fingerprint, queue] = Shapes(self.compiled(fingerprint), queue, self._lease_ms)
+        return found
+
+    def recipe(self, fingerprint: str, queue: str, node: int) -> Recipe:
+        """Return how the attempts of a node are run, in runs whose default queue is this one."""
+        found = self._recipes.get((fingerprint, queue, node))
+        if found is None:
+            found = self._recipes[fingerprint, queue, node] = Recipe(self.shapes(fingerprint, queue), node)
         return found
 
     def outline(self, fingerprint: str) -> Outline | None:
