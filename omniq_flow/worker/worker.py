@@ -18,9 +18,11 @@ from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.session import Session
 from omniq_flow.wire.names import check_name, check_number, shown
 from omniq_flow.wire.seconds import DAY, check_seconds
+from omniq_flow.worker.appetite import Appetite
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
 from omniq_flow.worker.executor import Executor
+from omniq_flow.worker.hand import Hand
 from omniq_flow.worker.isolation import Isolation
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.leases import Leases
@@ -34,13 +36,11 @@ from omniq_flow.worker.served import Served
 from omniq_flow.worker.sleeper import Sleeper
 from omniq_flow.worker.slots import SlotTurns
 from omniq_flow.worker.timers import Timers
-from omniq_flow.worker.turns import OneServerTurns, Returned, Turned, Turns
+from omniq_flow.worker.turns import OneServerTurns, Returned
+from omniq_flow.worker.untold import Untold
 
 log = logging.getLogger("omniq_flow.worker")
 
-BATCH = 100
-BATCH_BYTES = 8 * 1024 * 1024
-TROUBLE_S = 1.0
 LEAVING_S = 5.0
 TOLD = 10_000
 
@@ -86,6 +86,7 @@ class Worker:
 
     def __init__(self, session: Session, flows: Iterable[Flow[..., Any]], options: WorkerOptions, *, own_process: bool = False) -> None:
         lease_ms = round(options.lease * 1000)
+        self._appetite = Appetite(options.concurrency)
         self.options = options
         # Lease tokens begin with it, so that a lease tells whose it is.
         identity = os.urandom(6).hex()
@@ -99,8 +100,12 @@ class Worker:
         quarantine = Quarantine(self._client, self.served)
         self._session = session
         self._slots = SlotTurns(self._client, self.served, lease_ms, quarantine, hold=True)
-        self._one_server = OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, hold=True, identity=identity)
-        self._turns: Turns = self._slots
+        # A token's part before the first dot is the worker's.
+        self._one_server = [
+            OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, hold=True, identity=f"{identity}.{hand}")
+            for hand in "ab"[: self._appetite.hands]
+        ]
+        self._hands = [Hand(self._slots)]
         self._isolation = Isolation(self.served, options.lease, self.wake, in_processes=own_process)
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
@@ -114,14 +119,10 @@ class Worker:
             Presence(self._client, self.queues, self.name, self.served.plans),
             self.janitor,
         )
-        self._finished: list[Finished] = []
-        self._troubled: list[Finished] = []
+        self._untold = Untold(self._stir)
         self._returned: dict[str, None] = {}
-        self._stirred = asyncio.Event()
         self._stopping = asyncio.Event()
         self._drained = asyncio.timeout(None)
-        self._hungry = True
-        self._woken = False
         self._turn = 0
 
     async def run(self) -> None:
@@ -134,7 +135,7 @@ class Worker:
             log.info("worker %s was stopped before the server answered", self.name)
             return
         if await self._session.aone_server():
-            self._turns = self._one_server
+            self._hands = [Hand(turns) for turns in self._one_server]
         for duty in self._duties:
             duty.start()
         log.info("worker %s serves %s on queue %s", self.name, ", ".join(flow.name for flow in self.served.flows), ", ".join(self.queues))
@@ -158,7 +159,7 @@ class Worker:
 
     def wake(self) -> None:
         """Look for jobs now."""
-        self._woken = self._hungry = True
+        self._appetite.crave()
         self._stir()
 
     async def _contact(self) -> bool:
@@ -181,23 +182,34 @@ class Worker:
                 self._drained.reschedule(asyncio.get_running_loop().time() + self.options.drain)
 
     async def _work(self) -> None:
+        hands = [asyncio.ensure_future(self._serve(hand)) for hand in self._hands]
+        try:
+            done, _ = await asyncio.wait(hands, return_when=asyncio.FIRST_COMPLETED)
+            for each in done:
+                each.result()
+        finally:
+            for each in hands:
+                each.cancel()
+            await asyncio.gather(*hands, return_exceptions=True)
+
+    async def _serve(self, hand: Hand) -> None:
+        """Take turns with one hand, until there will be nothing more to do."""
         trouble = 0.1
         while not self._over():
-            self._stirred.clear()
-            room, batch, suspect = self._room(), self._batch(), self._due_suspect()
-            if not (batch or suspect or (room and self._hungry)):
-                if await self._nothing_left():
-                    return
-                self._rest(room)
-                await self._stirred.wait()
+            hand.stirred.clear()
+            suspect, room = self._due_suspect(hand), self._room(hand)
+            if not (suspect or self._called_for(hand, room)):
+                if hand is self._hands[0] and hand.free:
+                    if await self._nothing_left():
+                        return
+                    self._rest(room)
+                await hand.stirred.wait()
                 continue
-            self._woken = False
             try:
-                if suspect and not batch:
+                if suspect:
                     await self._face(suspect)
-                    trouble = 0.1
-                    continue
-                turned = await self._turns.take(batch, self._turned_queues(), room)
+                else:
+                    await self._take(hand, room)
             except Exception as error:
                 if isinstance(error, SetupError):
                     log.warning("no turn possible, again in %.1f s: %s", trouble, error)
@@ -208,68 +220,84 @@ class Worker:
                 if self._stopping.is_set():
                     await asyncio.sleep(min(trouble, 0.5))
                 trouble = min(trouble * 2, LONGEST_PAUSE_S)
-                continue
-            trouble = 0.1
-            self._follow(turned, batch, room)
+            else:
+                trouble = 0.1
 
-    def _room(self) -> int:
-        """Return how many jobs may be claimed now."""
+    def _called_for(self, hand: Hand, room: int) -> bool:
+        """Whether the hand is to take a turn now. The first one does at once, another one beside it when there is enough for both."""
+        if not hand.free:
+            return True
+        if all(each.free for each in self._hands):
+            return hand is self._hands[0] and self._appetite.worth_a_turn(room=room, untold=len(self._untold))
+        return self._appetite.worth_another(room=room, untold=len(self._untold))
+
+    def _room(self, hand: Hand) -> int:
+        """Return how many jobs the hand may claim now."""
         if self._stopping.is_set() or self._isolation.closed:
             return 0
-        return max(0, min(BATCH, self.options.concurrency - self.executor.busy))
+        claiming = sum(each.room for each in self._hands if each is not hand)
+        return self._appetite.room(taken=self.executor.busy + claiming, untold=len(self._untold))
 
-    def _due_suspect(self) -> Claimed | None:
-        return self._isolation.held if self._stopping.is_set() else self._isolation.due(busy=bool(self.executor.running))
+    async def _take(self, hand: Hand, room: int) -> None:
+        batch = self._untold.take() if hand.free else hand.batch
+        turned = await hand.take(batch, self._turned_queues(), room, self._appetite.news)
+        self._untold.owe(turned.owed)
+        self._untold.put_off(turned.troubled)
+        for claimed in turned.jobs:
+            self.executor.begin(claimed)
+        self._appetite.fed(len(turned.jobs), room=room, news=hand.news, told=len(batch))
+        for one in turned.returned:
+            self._tell(one)
+        self._timers.note(turned.rest_ms)
+        self._stir()
+        if turned.suspect is not None:
+            self._appetite.crave()
+            await self._keep(turned.suspect)
+
+    async def _keep(self, suspect: Claimed) -> None:
+        """Hold a suspect; where one is held already, which another hand met at the same time, give it back."""
+        if self._isolation.held is None:
+            self._isolation.hold(suspect, busy=self._busy())
+        else:
+            await self._give_back(suspect, 0)
+
+    async def _give_back(self, suspect: Claimed, delay_ms: int) -> None:
+        with suppress(QueueError):  # its lease was lost meanwhile: it is left already
+            await self._client.release(queue=suspect.queue, job_id=suspect.job, lease_token=suspect.attempt.token, delay_ms=delay_ms)
+
+    def _busy(self) -> bool:
+        """Whether anything runs, or may be about to."""
+        return bool(self.executor.running) or any(each.room for each in self._hands)
+
+    def _due_suspect(self, hand: Hand) -> Claimed | None:
+        """Return the suspect that is to be begun or passed on now: by the first hand, once it is known what the others have claimed."""
+        if self._isolation.held is None or hand is not self._hands[0] or not hand.free:
+            return None
+        if self._untold or any(each.room for each in self._hands):
+            return None
+        if self._stopping.is_set():
+            return self._isolation.held
+        return self._isolation.due(busy=bool(self.executor.running))
 
     async def _face(self, suspect: Claimed) -> None:
         """Begin a suspect, alone or apart, or leave it to others. Raises SetupError when the server is away: it is still held then."""
         if self._stopping.is_set() or self._isolation.pass_on_ms:
-            delay_ms = self._isolation.pass_on_ms
-            with suppress(QueueError):  # its lease was lost meanwhile: it is left already
-                await self._client.release(queue=suspect.queue, job_id=suspect.job, lease_token=suspect.attempt.token, delay_ms=delay_ms)
+            await self._give_back(suspect, self._isolation.pass_on_ms)
             self._isolation.held = None
         else:
-            turned = await self._turns.begin(suspect)
+            turned = await self._hands[0].turns.begin(suspect)
             self._isolation.held = None
             for claimed in turned.jobs:
                 self.executor.begin(claimed, apart=self._isolation.begun(claimed, busy=bool(self.executor.running)))
             for one in turned.returned:
                 self._tell(one)
-        self._hungry = True
-
-    def _follow(self, turned: Turned, batch: Sequence[Finished], room: int) -> None:
-        self._finished[: len(batch)] = turned.owed
-        if turned.troubled:
-            self._troubled += turned.troubled
-            asyncio.get_running_loop().call_later(TROUBLE_S, self._try_again)
-        for claimed in turned.jobs:
-            self.executor.begin(claimed)
-        if turned.suspect is not None:
-            self._isolation.hold(turned.suspect, busy=bool(self.executor.running))
-        for one in turned.returned:
-            self._tell(one)
-        self._hungry = self._woken or (turned.suspect is not None) or (room > 0 and len(turned.jobs) >= room) or (room == 0 and bool(batch))
-        self._timers.note(turned.rest_ms)
-
-    def _batch(self) -> list[Finished]:
-        """Return what the next turn finishes: as much as one call may carry, and at least one."""
-        size, count = 0, 0
-        for job in self._finished[:BATCH]:
-            size += job.size
-            if count and size > BATCH_BYTES:
-                break
-            count += 1
-        return self._finished[:count]
-
-    def _try_again(self) -> None:
-        self._finished += self._troubled
-        self._troubled.clear()
-        self._stir()
+        self._appetite.crave()
 
     def _held(self) -> list[Claimed]:
         """Return all jobs whose leases are to be kept: those that run, wait to run alone, or ended and could not tell it yet."""
         suspects = [self._isolation.held] if self._isolation.held else []
-        return self.executor.running + [job.claimed for job in self._finished + self._troubled] + suspects
+        telling = [job for hand in self._hands for job in hand.batch]
+        return self.executor.running + [job.claimed for job in telling + self._untold.all] + suspects
 
     def _rest(self, room: int) -> None:
         """Let the sleeper listen, but only with room for a job: a busy worker must not take another one's wake-up."""
@@ -282,7 +310,8 @@ class Worker:
         return self.queues[self._turn :] + self.queues[: self._turn]
 
     def _settled(self) -> bool:
-        return not (self._finished or self._troubled or self.executor.running or self._isolation.held)
+        telling = any(hand.at_work or hand.batch for hand in self._hands)
+        return not (telling or self._untold.all or self.executor.running or self._isolation.held)
 
     def _over(self) -> bool:
         return self._stopping.is_set() and self._settled()
@@ -291,18 +320,18 @@ class Worker:
         if not self.options.burst or not self._settled():
             return False
         try:
-            return await nothing_left(self._client, self.queues, self._returned)
+            return await nothing_left(self._client, self.queues, self._returned) and self._settled()
         except SetupError as error:
             log.warning("cannot see whether anything is left: %s", error)
             return False
 
     def _done(self, claimed: Claimed, ending: Ending) -> None:
-        self._finished.append(Finished(claimed, ending))
         self._isolation.ended(claimed)
-        self._stir()
+        self._untold.add(Finished(claimed, ending))
 
     def _stir(self) -> None:
-        self._stirred.set()
+        for hand in self._hands:
+            hand.stirred.set()
 
     def _tell(self, one: Returned) -> None:
         """Say once that a job was given back; it comes again and again."""

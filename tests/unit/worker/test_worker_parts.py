@@ -17,13 +17,16 @@ from omniq_flow.runtime.index import take_janitor_turn
 from omniq_flow.runtime.operations import Attempt, Ending
 from omniq_flow.runtime.outcomes import PackedList
 from omniq_flow.runtime.outline import Outline
+from omniq_flow.worker import untold as untold_module
+from omniq_flow.worker.appetite import ENOUGH, Appetite
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
 from omniq_flow.worker.inputs import Inputs
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.timers import Timers
-from omniq_flow.worker.worker import BATCH, BATCH_BYTES, Worker, WorkerOptions
+from omniq_flow.worker.untold import BATCH, BATCH_BYTES, Untold
+from omniq_flow.worker.worker import WorkerOptions
 
 
 @pytest.mark.parametrize(
@@ -56,20 +59,77 @@ def test_a_jobs_id_names_its_attempt() -> None:
     assert read_attempt("k/x/1/2/3", "token") == Attempt("k/x", 1, 2, 3, "token")
 
 
-async def test_a_batch_carries_no_more_than_one_call_may(lone_session: Session) -> None:
-    worker = Worker(lone_session, [chain], WorkerOptions())
+def untold(*jobs: Finished) -> Untold:
+    found = Untold(lambda: None)
+    for job in jobs:
+        found.add(job)
+    return found
+
+
+def test_a_batch_carries_no_more_than_one_call_may() -> None:
     small = Finished(claimed(), Ending("ok", b"1"))
     large = Finished(claimed(), Ending("ok", b"x" * (BATCH_BYTES // 3)))
     listed = Finished(claimed(), Ending("ok", b"L2", (PackedList("1", (), [b"x" * 1000, b"y"]), PackedList("2", (), [b"z" * 300_000]))))
     assert (small.size, listed.size, Finished(claimed(), None).size) == (1, 1003, 0)
-    worker._finished = [small] * 600
-    assert len(worker._batch()) == BATCH
-    worker._finished = [large] * 5
-    assert len(worker._batch()) == 3
-    worker._finished = [Finished(claimed(), Ending("ok", b"x" * (BATCH_BYTES + 1)))] * 2
-    assert len(worker._batch()) == 1, "at least one"
-    await worker._leave()
-    await lone_session.aclose()
+    assert len(untold(*[small] * 600).take()) == BATCH
+    assert len(untold(*[large] * 5).take()) == 3
+    assert len(untold(*[Finished(claimed(), Ending("ok", b"x" * (BATCH_BYTES + 1)))] * 2).take()) == 1, "at least one"
+
+
+async def test_what_is_owed_is_told_first_and_what_met_trouble_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untold_module, "TROUBLE_S", 0.01)
+    first, second, third = (Finished(claimed(run), None) for run in ("r1", "r2", "r3"))
+    found = untold(third)
+    found.owe([first])
+    found.put_off([second])
+    assert [*found.all] == [first, third, second], "all leases are kept"
+    assert found.take() == [first, third]
+    assert not found
+    await eventually_async(lambda: found.take() == [second], "it is tried again")
+
+
+def test_a_first_turn_is_for_anything_and_another_beside_it_for_enough() -> None:
+    appetite = Appetite(100)
+    assert appetite.hands == 2
+    assert Appetite(2 * ENOUGH - 1).hands == 1
+    assert appetite.worth_a_turn(room=1, untold=0)
+    assert not appetite.worth_a_turn(room=0, untold=0)
+    appetite.fed(0, room=100, news=appetite.news, told=0)
+    assert not appetite.worth_a_turn(room=100, untold=0), "there is nothing to claim"
+    assert appetite.worth_a_turn(room=100, untold=1)
+    assert not appetite.worth_another(room=99, untold=ENOUGH - 1)
+    assert appetite.worth_another(room=0, untold=ENOUGH)
+
+
+def test_where_more_is_waiting_than_there_are_places_each_hand_takes_its_share() -> None:
+    appetite = Appetite(100)
+    assert appetite.room(taken=0, untold=0) == 100
+    appetite.fed(100, room=100, news=appetite.news, told=0)
+    assert appetite.worth_another(room=50, untold=0)
+    assert appetite.room(taken=0, untold=0) == 50
+    assert appetite.room(taken=80, untold=0) == 20
+    appetite.fed(7, room=20, news=appetite.news, told=0)
+    assert appetite.room(taken=0, untold=0) == 100
+    assert not appetite.worth_another(room=50, untold=0)
+
+
+def test_results_that_cannot_be_told_yet_keep_their_places() -> None:
+    appetite = Appetite(1000)
+    assert appetite.room(taken=0, untold=BATCH) == BATCH
+    assert appetite.room(taken=0, untold=BATCH + 990) == 10
+    assert appetite.room(taken=0, untold=BATCH + 2000) == 0
+
+
+def test_what_came_up_during_a_turn_is_not_forgotten_because_it_found_nothing() -> None:
+    appetite = Appetite(10)
+    news = appetite.news
+    appetite.crave()
+    appetite.fed(0, room=10, news=news, told=0)
+    assert appetite.worth_a_turn(room=10, untold=0)
+    appetite.fed(0, room=10, news=appetite.news, told=0)
+    assert not appetite.worth_a_turn(room=10, untold=0)
+    appetite.fed(0, room=0, news=appetite.news, told=1)
+    assert appetite.worth_a_turn(room=1, untold=0), "what was told may have brought new jobs, for which there was no room"
 
 
 async def test_far_inputs_are_fetched_once_for_all_siblings() -> None:
