@@ -36,7 +36,7 @@ from omniq_flow.worker.served import Served
 from omniq_flow.worker.sleeper import Sleeper
 from omniq_flow.worker.slots import SlotTurns
 from omniq_flow.worker.timers import Timers
-from omniq_flow.worker.turns import OneServerTurns, Returned
+from omniq_flow.worker.turns import OneServerTurns, Returned, Turns
 from omniq_flow.worker.untold import Untold
 
 log = logging.getLogger("omniq_flow.worker")
@@ -101,7 +101,7 @@ class Worker:
         self._session = session
         self._slots = SlotTurns(self._client, self.served, lease_ms, quarantine, hold=True)
         # A token's part before the first dot is the worker's.
-        self._one_server = [
+        self._one_server: list[Turns] = [
             OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, hold=True, identity=f"{identity}.{hand}")
             for hand in "ab"[: self._appetite.hands]
         ]

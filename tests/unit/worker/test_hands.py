@@ -1,0 +1,236 @@
+"""A worker's two hands: each turn is answered by the test, when and how it wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from eventually import eventually_async
+
+from omniq_flow import Session, flow, step
+from omniq_flow.errors import ServerUnreachable
+from omniq_flow.runtime.operations import Attempt
+from omniq_flow.worker.appetite import ENOUGH
+from omniq_flow.worker.attempt import Claimed, Finished
+from omniq_flow.worker.inputs import Inputs
+from omniq_flow.worker.turns import Turned
+from omniq_flow.worker.worker import Worker, WorkerOptions
+
+pytestmark = pytest.mark.keeps_keys
+
+CONCURRENCY = 4 * ENOUGH
+
+
+@step
+async def work(x: int) -> int:
+    if x == HOLDS:
+        await gates["held"].wait()
+    return x
+
+
+@flow
+def many(xs: list[int]) -> list[int]:
+    return work.map(xs)
+
+
+HOLDS = 9999
+gates: dict[str, asyncio.Event] = {}
+
+
+def job(number: int) -> Claimed:
+    attempt = Attempt("r", 1, number, 0, f"t{number}")
+    return Claimed("default", f"r/1/{number}/0", attempt, many.compiled.fingerprint, "default", 1, 0, 0, Inputs(), b"%d" % number)
+
+
+class Asked:
+    """A turn that waits for its answer."""
+
+    def __init__(self, finished: Sequence[Finished], room: int) -> None:
+        self.told = [each.claimed.attempt.index for each in finished]
+        self.room = room
+        self._answer: asyncio.Future[Turned] = asyncio.get_running_loop().create_future()
+
+    async def answered(self) -> Turned:
+        return await self._answer
+
+    def answer(self, *numbers: int, suspect: Claimed | None = None) -> None:
+        self._answer.set_result(Turned(jobs=[job(number) for number in numbers], suspect=suspect))
+
+    def fail(self) -> None:
+        self._answer.set_exception(ServerUnreachable("gone"))
+
+    @property
+    def open(self) -> bool:
+        return not self._answer.done()
+
+
+class Scripted:
+    """Stands for the turns of one hand."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.begun: list[Claimed] = []
+        self.closing = False
+
+    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
+        if self.closing:
+            return Turned()
+        self.asked.append(Asked(finished, room))
+        return await self.asked[-1].answered()
+
+    async def begin(self, suspect: Claimed) -> Turned:
+        self.begun.append(suspect)
+        return Turned(jobs=[suspect])
+
+    @property
+    def open(self) -> list[Asked]:
+        return [each for each in self.asked if each.open]
+
+    def close(self) -> None:
+        self.closing = True
+        for each in self.open:
+            each.answer()
+
+
+class Bench:
+    """A worker with two scripted hands."""
+
+    def __init__(self, session: Session) -> None:
+        self.worker: Any = Worker(session, [many], WorkerOptions(concurrency=CONCURRENCY))
+        assert len(self.worker._one_server) == 2
+        self.first, self.second = Scripted(), Scripted()
+        self.worker._one_server = [self.first, self.second]
+        self._running = asyncio.create_task(self.worker.run())
+
+    @property
+    def open(self) -> list[Asked]:
+        return [*self.first.open, *self.second.open]
+
+    async def asked(self, count: int = 1) -> list[Asked]:
+        """Wait until so many turns are open, and return them, that of the first hand first."""
+        await eventually_async(lambda: len(self.open) == count and not self._at_it(), f"{count} turns are open")
+        return self.open
+
+    def _at_it(self) -> bool:
+        return any(claimed.attempt.index != HOLDS for claimed in self.worker.executor.running)
+
+    async def close(self) -> None:
+        for gate in gates.values():
+            gate.set()
+        self.first.close()
+        self.second.close()
+        self.worker.stop()
+        await self._running
+
+
+@pytest.fixture
+async def bench(lone_session: Session) -> AsyncIterator[Bench]:
+    gates["held"] = asyncio.Event()
+    made = Bench(lone_session)
+    yield made
+    await made.close()
+    await lone_session.aclose()
+
+
+async def flooded(bench: Bench) -> list[Asked]:
+    """Let the server have more than there are places, and bring it to two open turns: the first claims, the second tells."""
+    (turn,) = await bench.asked()
+    turn.answer(*range(CONCURRENCY))
+    (turn,) = await bench.asked()
+    assert (len(turn.told), turn.room) == (CONCURRENCY, CONCURRENCY // 2), "a share"
+    turn.answer(*range(100, 100 + turn.room))
+    return await bench.asked(2)
+
+
+async def test_a_lone_job_is_worth_one_turn_and_waits_for_none(bench: Bench) -> None:
+    (turn,) = await bench.asked()
+    assert (turn.told, turn.room) == ([], CONCURRENCY)
+    turn.answer(1)
+    (turn,) = await bench.asked()
+    assert (turn.told, turn.room) == ([1], CONCURRENCY)
+    turn.answer(2)
+    (turn,) = await bench.asked()
+    assert turn.told == [2]
+    turn.answer()
+    await eventually_async(lambda: not bench.open, "it rests")
+    assert bench.second.asked == []
+
+
+async def test_where_there_is_enough_one_hand_claims_while_the_other_tells(bench: Bench) -> None:
+    claims, tells = await flooded(bench)
+    assert (claims.told, claims.room) == ([], CONCURRENCY // 2)
+    assert tells.told == list(range(100, 100 + CONCURRENCY // 2))
+    assert claims.room + tells.room <= CONCURRENCY, "places that are claimed are taken"
+    claims.answer(*range(200, 200 + claims.room))
+    again, still = await bench.asked(2)
+    assert still is tells
+    assert (again.told, again.room) == (list(range(200, 200 + claims.room)), CONCURRENCY // 2)
+
+
+async def test_a_turn_that_failed_is_taken_again_by_the_same_hand_and_its_jobs_by_no_other(bench: Bench) -> None:
+    claims, tells = await flooded(bench)
+    tells.fail()
+    claims.answer(*range(200, 200 + claims.room))
+    again, retried = await bench.asked(2)
+    assert retried is bench.second.asked[-1]
+    assert retried is not tells
+    assert (retried.told, retried.room) == (tells.told, tells.room)
+    assert again.told == list(range(200, 200 + claims.room))
+    assert not set(again.told) & set(retried.told)
+
+
+async def test_a_little_waits_for_the_turn_that_is_open(bench: Bench) -> None:
+    claims, tells = await flooded(bench)
+    claims.answer(200, 201, 202)
+    assert await bench.asked() == [tells]
+    tells.answer()
+    (turn,) = await bench.asked()
+    assert turn is bench.first.asked[-1]
+    assert turn.told == [200, 201, 202]
+
+
+def was_left_to_others(bench: Bench, suspect: Claimed) -> None:
+    bench.worker._isolation._left_to_others[suspect.job] = None
+
+
+async def test_a_suspect_is_begun_when_it_is_known_what_the_other_hand_has_claimed(bench: Bench) -> None:
+    claims, tells = await flooded(bench)
+    was_left_to_others(bench, job(500))
+    claims.answer(suspect=job(500))
+    await eventually_async(lambda: bench.worker._isolation.held, "it is held")
+    assert await bench.asked() == [tells]
+    assert bench.first.begun == []
+    tells.answer(HOLDS)
+    await eventually_async(lambda: bench.worker.executor.running, "what was claimed runs")
+    assert bench.first.begun == [], "something runs"
+    gates["held"].set()
+    await eventually_async(lambda: bench.open, "its end is told")
+    (turn,) = bench.open
+    assert (turn.told, turn.room) == ([HOLDS], 0)
+    turn.answer()
+    await eventually_async(lambda: bench.first.begun, "nothing runs any more")
+    assert [each.job for each in bench.first.begun] == ["r/1/500/0"]
+
+
+async def test_two_suspects_that_both_hands_meet_are_not_held_both(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[str] = []
+
+    async def release(*, job_id: str, **_: object) -> None:
+        released.append(job_id)
+
+    monkeypatch.setattr(bench.worker._client, "release", release)
+    claims, tells = await flooded(bench)
+    was_left_to_others(bench, job(500))
+    claims.answer(suspect=job(500))
+    await eventually_async(lambda: bench.worker._isolation.held, "it is held")
+    tells.answer(suspect=job(501))
+    await eventually_async(lambda: bench.first.begun, "one is begun")
+    assert [each.job for each in bench.first.begun] == ["r/1/500/0"]
+    assert released == ["r/1/501/0"]
+
+
+async def test_what_a_hand_is_telling_keeps_its_lease(bench: Bench) -> None:
+    _, tells = await flooded(bench)
+    assert {claimed.attempt.index for claimed in bench.worker._held()} == set(tells.told)
