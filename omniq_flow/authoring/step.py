@@ -1,4 +1,8 @@
-"""Steps: typed functions that run as jobs when a flow runs, and as plain functions otherwise."""
+"""Steps: typed functions that run as jobs when a flow runs, and as plain functions otherwise.
+
+Asyncio is loaded when an async step is called in this process: importing a step must stay cheap.
+"""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -9,7 +13,6 @@ from functools import cached_property
 from inspect import Parameter, iscoroutinefunction, unwrap
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
-from omniq_flow.authoring import inprocess
 from omniq_flow.authoring.function import Function
 from omniq_flow.authoring.location import known_as, of_caller, of_function, placed
 from omniq_flow.authoring.options import Backoff, Executor, Limit, StepOptions, as_backoff, check_limit
@@ -63,6 +66,8 @@ class Step(Function, Generic[P, R]):
             return cast("R", trace.call(self, self._after, args, kwargs))
         self._check_foreign(args, kwargs)
         if self.is_async:
+            from omniq_flow.authoring import inprocess
+
             return inprocess.run(lambda: self._coroutine(args, kwargs))
         return cast("R", self.fn(*args, **kwargs))
 
@@ -77,6 +82,8 @@ class Step(Function, Generic[P, R]):
         self._check_foreign((items, *args), kwargs)
         self.item_parameter()
         if self.is_async:
+            from omniq_flow.authoring import inprocess
+
             return inprocess.run_all(lambda item: self._coroutine((item, *args), kwargs), items, self.options.window)
         return [cast("R", self.fn(item, *args, **kwargs)) for item in items]
 
@@ -87,6 +94,8 @@ class Step(Function, Generic[P, R]):
         self._check_foreign(args, kwargs)
         if self.is_async:
             return self._coroutine(args, kwargs)
+        from omniq_flow.authoring import inprocess
+
         return inprocess.in_thread(lambda: cast("R", self.fn(*args, **kwargs)))
 
     def opts(self, *, after: Sequence[object] = (), **settings: Unpack[StepSettings]) -> Step[P, R]:

@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 the run failed or was cancelled, 2 bad input or no fit ser
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -113,6 +112,8 @@ def _translated(error: Exception) -> OmniqError | None:
 
 def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # called by click
     if wanted:
+        import importlib.metadata  # noqa: PLC0415  # parsers of mail come with it, which no other command needs
+
         try:
             version = importlib.metadata.version("omniq-flow")
         except importlib.metadata.PackageNotFoundError:

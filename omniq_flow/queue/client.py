@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError
 
 from omniq_flow.errors import OmniqError, SetupError
 from omniq_flow.queue import operations
+from omniq_flow.queue.answers import decoded, unsent
 from omniq_flow.queue.calls import CallNumbers, Claimants, lone_call
 from omniq_flow.queue.cluster import SyncServer, anchors, join, send_many
 from omniq_flow.queue.connect import ServerParts, address_of, close, connect
@@ -20,7 +21,7 @@ from omniq_flow.queue.consume_options import ConsumeOptions, Habits
 from omniq_flow.queue.fitness import check_server
 from omniq_flow.queue.ids import new_caller_id, new_job_id
 from omniq_flow.queue.inspection import ANYWHERE
-from omniq_flow.queue.operation import Argument, Operation, decoded, unsent
+from omniq_flow.queue.operation import Argument, Operation
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.queue.results import AckFail, BatchItem, ReserveJob, ReservePaused
 from omniq_flow.queue.translation import typed_errors

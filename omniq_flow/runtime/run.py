@@ -1,26 +1,20 @@
-"""The handle of a run: ask for its state, wait for its end, take its result."""
+"""The handle of a run: ask for its state, wait for its end, take its result.
+
+Waiting, and redis-py below it, is loaded when it is first asked for: importing a flow must stay cheap.
+"""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
-from redis.exceptions import ResponseError
-
 from omniq_flow.compiler.plan import MapNode, Plan
 from omniq_flow.errors import RunCancelled, RunFailed, RunNotFound
-from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.queue.cancelling import cancels_kept
-from omniq_flow.queue.client import OmniqClient
-from omniq_flow.queue.translation import SERVER_ERRORS
 from omniq_flow.render.picture import Picture
 from omniq_flow.runtime.delivery import RunHead
 from omniq_flow.runtime.failure import decode_failure, run_failed
-from omniq_flow.runtime.keys import ended_channel
 from omniq_flow.runtime.operations import View, cancel, load_plan, retry, view
-from omniq_flow.runtime.presence import workers_of
 from omniq_flow.runtime.reading import read_result
 from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.session import Session
@@ -28,7 +22,7 @@ from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import list_ended, list_run
 from omniq_flow.runtime.state import Head, NodeState, Status, generation_of, head_of, node_states, present
 from omniq_flow.runtime.talk import Talk, ahold, hold
-from omniq_flow.runtime.watch import LOOK_AGAIN_S, Watch
+from omniq_flow.runtime.watch import Watch
 
 R = TypeVar("R")
 
@@ -110,68 +104,15 @@ class Run(Generic[R]):
 
     def wait(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status; raises ResultTimeout after ``timeout`` seconds."""
-        watch = self._watch(timeout)
-        client = self._session.client
-        status = watch.judge(client.run(view(self.id)))
-        while status is None:
-            try:
-                status = self._hear(client, watch)
-            except SERVER_ERRORS as error:
-                # Only the subscription is lost, or refused; whether the server is away, the next look tells.
-                status = watch.judge(client.run(view(self.id)))
-                if status is None and isinstance(error, ResponseError):
-                    time.sleep(watch.pause())
-        return status
+        from omniq_flow.runtime.waiting import wait
 
-    def _hear(self, client: OmniqClient, watch: Watch) -> Status:
-        with client.redis.pubsub() as channel:  # type: ignore[no-untyped-call]
-            channel.subscribe(ended_channel(self.id))
-            # Look only once the server has confirmed, or an end between look and subscription would go unheard.
-            channel.get_message(timeout=LOOK_AGAIN_S)
-            while True:
-                status = watch.judge(client.run(view(self.id)))
-                if status is not None:
-                    return status
-                channel.get_message(ignore_subscribe_messages=True, timeout=watch.pause())
-                if watch.unserved_due():
-                    watch.tell_unserved([queue for queue in watch.queues() if not client.run(workers_of(queue))])
+        return wait(self._session.client, self.id, self._watch(timeout))
 
     async def await_(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status, from asyncio code; as ``wait``."""
-        watch = self._watch(timeout)
-        client = self._session.aclient()
-        status = watch.judge(await client.run(view(self.id)))
-        while status is None:
-            try:
-                # redis-py before 8 has no async subscriptions in a cluster.
-                status = await (self._ahear(client, watch) if hasattr(client.redis, "pubsub") else self._alook(client, watch))
-            except SERVER_ERRORS as error:
-                status = watch.judge(await client.run(view(self.id)))
-                if status is None and isinstance(error, ResponseError):
-                    await asyncio.sleep(watch.pause())
-        return status
+        from omniq_flow.runtime.waiting import await_
 
-    async def _ahear(self, client: AsyncOmniqClient, watch: Watch) -> Status:
-        async with client.redis.pubsub() as channel:
-            with cancels_kept():
-                await channel.subscribe(ended_channel(self.id))
-                await channel.get_message(timeout=LOOK_AGAIN_S)
-            while True:
-                status = watch.judge(await client.run(view(self.id)))
-                if status is not None:
-                    return status
-                with cancels_kept():
-                    await channel.get_message(ignore_subscribe_messages=True, timeout=watch.pause())
-                await self._atell_unserved(client, watch)
-
-    async def _alook(self, client: AsyncOmniqClient, watch: Watch) -> Status | None:
-        await asyncio.sleep(watch.pause())
-        await self._atell_unserved(client, watch)
-        return watch.judge(await client.run(view(self.id)))
-
-    async def _atell_unserved(self, client: AsyncOmniqClient, watch: Watch) -> None:
-        if watch.unserved_due():
-            watch.tell_unserved([queue for queue in watch.queues() if not await client.run(workers_of(queue))])
+        return await await_(self._session.aclient(), self.id, self._watch(timeout))
 
     def cancel(self) -> Status:
         """Cancel the run and return the status that it has now; repeatable.

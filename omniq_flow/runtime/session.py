@@ -1,19 +1,25 @@
-"""Where the flows of this process run: one place that holds the connections."""
+"""Where the flows of this process run: one place that holds the connections.
+
+Clients, and redis-py below them, are loaded when the first connection is made: importing a flow must stay cheap.
+"""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from omniq_flow.embedded import embedded_url
-from omniq_flow.queue.address import parse_address
-from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.queue.client import OmniqClient
 from omniq_flow.runtime.starting import StoredPlans
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from omniq_flow.queue.async_client import AsyncOmniqClient
+    from omniq_flow.queue.client import OmniqClient
 
 URL_VARIABLE = "OMNIQ_FLOW_URL"
 
@@ -22,6 +28,8 @@ class Session:
     """The connections to one server or cluster: a blocking client for all threads, an asyncio client for each event loop."""
 
     def __init__(self, url: str, *, one_server: bool = True) -> None:
+        from omniq_flow.queue.address import parse_address
+
         parse_address(url)  # a wrong one is told now, not on first use
         self.url = url
         self._one_server = one_server
@@ -46,6 +54,8 @@ class Session:
     @property
     def client(self) -> OmniqClient:
         """The blocking client; connects and checks the server on first use."""
+        from omniq_flow.queue.client import OmniqClient
+
         with self._lock:
             if self._client is None:
                 self._client = OmniqClient(url=self.url)
@@ -53,6 +63,10 @@ class Session:
 
     def aclient(self) -> AsyncOmniqClient:
         """Return the asyncio client of the running loop; it is closed when the loop ends as ``asyncio.run`` ends it."""
+        import asyncio
+
+        from omniq_flow.queue.async_client import AsyncOmniqClient
+
         loop = asyncio.get_running_loop()
         with self._lock:
             client = self._aclients.get(loop)
@@ -66,11 +80,15 @@ class Session:
 
     async def aclose(self) -> None:
         """Close the running loop's asyncio client; it connects again when it is used again."""
+        import asyncio
+
         ending = self._endings.pop(asyncio.get_running_loop(), None)
         if ending is not None:
             await ending.aclose()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None]:
+        import asyncio
+
         try:
             yield
         finally:
@@ -99,6 +117,8 @@ def connect(url: str | None = None, *, one_server: bool = True) -> Session:
     The server is contacted on first use; BadUrl is raised at once, also for "", and leaves the session before as it was.
     """
     if url is None:
+        from omniq_flow.embedded import embedded_url
+
         url = os.environ.get(URL_VARIABLE) or embedded_url()
     session = Session(url, one_server=one_server)
     with _lock:

@@ -7,11 +7,13 @@ operation travels, and may stop the world between any two of them.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.queue.client import OmniqClient
 from omniq_flow.queue.operation import Operation
+
+if TYPE_CHECKING:
+    from omniq_flow.queue.async_client import AsyncOmniqClient
+    from omniq_flow.queue.client import OmniqClient
 
 T = TypeVar("T")
 

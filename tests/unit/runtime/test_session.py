@@ -29,7 +29,7 @@ def test_a_wrong_url_is_refused_at_once_and_changes_nothing(url: str) -> None:
 
 def test_an_empty_variable_names_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMNIQ_FLOW_URL", "")
-    monkeypatch.setattr("omniq_flow.runtime.session.embedded_url", lambda: "unix:///embedded")
+    monkeypatch.setattr("omniq_flow.embedded.embedded_url", lambda: "unix:///embedded")
     assert connect().url == "unix:///embedded"
 
 
