@@ -85,6 +85,7 @@ class Flow(FlowDefinition[P, R]):
             session,
             decode=lambda data: self.compiled.returns.decode(data, f"{self.name}: result"),
             shapes_of=self._shapes,
+            plan_at_hand=lambda: self.compiled.plan,
             worker_command=f"omniq-flow worker {self.module}",
         )
 

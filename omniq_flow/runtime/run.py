@@ -14,6 +14,7 @@ from omniq_flow.errors import RunCancelled, RunFailed, RunNotFound
 from omniq_flow.render.picture import Picture
 from omniq_flow.runtime.delivery import RunHead
 from omniq_flow.runtime.failure import decode_failure, run_failed
+from omniq_flow.runtime.look import Look
 from omniq_flow.runtime.operations import View, cancel, load_plan, retry, view
 from omniq_flow.runtime.reading import read_result
 from omniq_flow.runtime.reissue import reissue
@@ -40,12 +41,14 @@ class Run(Generic[R]):
         *,
         decode: Callable[[bytes], R],
         shapes_of: Callable[[str], Shapes] | None = None,
+        plan_at_hand: Callable[[], Plan] | None = None,
         worker_command: str = "omniq-flow worker MODULE",
     ) -> None:
         self.id = run_id
         self._session = session
         self._decode = decode
         self._shapes_of = shapes_of
+        self._plan_at_hand = plan_at_hand
         self._worker_command = worker_command
         self._plan: Plan | None = None
 
@@ -78,7 +81,7 @@ class Run(Generic[R]):
 
     def plan(self) -> Plan:
         """Return the plan that the run began with and keeps to its end."""
-        return hold(self._session.client, self._load_plan(self.head()))
+        return hold(self._session.client, self._load_plan(self.head().plan))
 
     def graph(self) -> Picture:
         """Return the flow's picture with the state of each node of this run."""
@@ -94,25 +97,20 @@ class Run(Generic[R]):
         Raises RunFailed (with step, arguments and the worker's traceback), RunCancelled, RunNotFound, and ResultTimeout after
         ``timeout`` seconds: the run goes on then and the result can be asked for again.
         """
-        self.wait(timeout)
-        return self._decode(hold(self._session.client, self._outcome()))
+        return self._decode(hold(self._session.client, self._outcome(self._wait(timeout, self._probable_plan()))))
 
     async def aresult(self, timeout: float | None = None) -> R:
         """Wait for the run's end and return its value, from asyncio code; as ``result``."""
-        await self.await_(timeout)
-        return self._decode(await ahold(self._session.aclient(), self._outcome()))
+        seen = await self._await(timeout, self._probable_plan())
+        return self._decode(await ahold(self._session.aclient(), self._outcome(seen)))
 
     def wait(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status; raises ResultTimeout after ``timeout`` seconds."""
-        from omniq_flow.runtime.waiting import wait
-
-        return wait(self._session.client, self.id, self._watch(timeout))
+        return self._wait(timeout).status
 
     async def await_(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status, from asyncio code; as ``wait``."""
-        from omniq_flow.runtime.waiting import await_
-
-        return await await_(self._session.aclient(), self.id, self._watch(timeout))
+        return (await self._await(timeout)).status
 
     def cancel(self) -> Status:
         """Cancel the run and return the status that it has now; repeatable.
@@ -137,8 +135,22 @@ class Run(Generic[R]):
         """Let a failed or cancelled run go on, from asyncio code; as ``retry``."""
         return await ahold(self._session.aclient(), self._retry())
 
-    def _watch(self, timeout: float | None) -> Watch:
-        return Watch(self.id, timeout, self._shapes_of, self._worker_command)
+    def _wait(self, timeout: float | None, plan: Plan | None = None) -> Look:
+        from omniq_flow.runtime.waiting import wait
+
+        return wait(self._session.client, self._session.listener, self._watch(timeout, plan))
+
+    async def _await(self, timeout: float | None, plan: Plan | None = None) -> Look:
+        from omniq_flow.runtime.waiting import await_
+
+        return await await_(self._session.aclient(), self._session.alistener(), self._watch(timeout, plan))
+
+    def _probable_plan(self) -> Plan | None:
+        """Return the plan that the run has unless the code has changed since it was started."""
+        return self._plan or (self._plan_at_hand() if self._plan_at_hand else None)
+
+    def _watch(self, timeout: float | None, plan: Plan | None) -> Watch:
+        return Watch(self.id, timeout, plan, self._shapes_of, self._worker_command)
 
     def _present(self, raw: View) -> View:
         return present(self.id, raw)
@@ -148,7 +160,7 @@ class Run(Generic[R]):
 
     def _seen(self) -> Talk[tuple[View, Plan]]:
         raw = self._present((yield view(self.id)))
-        return raw, (yield from self._load_plan(head_of(self.id, raw)))
+        return raw, (yield from self._load_plan(head_of(self.id, raw).plan))
 
     def _nodes(self) -> Talk[list[NodeState]]:
         raw, plan = yield from self._seen()
@@ -158,26 +170,26 @@ class Run(Generic[R]):
         raw, plan = yield from self._seen()
         return Picture(plan, {state.id: state.drawn(raw.now_ms) for state in node_states(plan, raw)})
 
-    def _outcome(self) -> Talk[bytes]:
+    def _outcome(self, seen: Look) -> Talk[bytes]:
+        if seen.status == "succeeded":
+            return (yield from read_result(self.id, (yield from self._load_plan(seen.plan)), seen.parts))
         raw = self._present((yield view(self.id)))
         head = head_of(self.id, raw)
         if head.status == "cancelled":
             raise RunCancelled(f"{head.flow}: run {self.id} was cancelled; run.retry() lets it go on")
-        plan = yield from self._load_plan(head)
+        plan = yield from self._load_plan(head.plan)
         if head.status == "failed":
             raise _failure_of(self.id, head, plan, raw)
         return (yield from read_result(self.id, plan))
 
-    def _load_plan(self, head: Head) -> Talk[Plan]:
+    def _load_plan(self, fingerprint: str) -> Talk[Plan]:
         if self._plan is None:
-            self._plan = yield load_plan(head.plan)
-        if self._plan is None and self._shapes_of is not None:
-            # The server has lost it, in a failover say; where the flow's code is at hand the plan is too.
-            at_hand = self._shapes_of(head.queue).compiled.plan
-            self._plan = at_hand if at_hand.fingerprint == head.plan else None
+            # Where the flow's code is at hand the plan is too, and the server may have lost it, in a failover say.
+            probable = self._probable_plan()
+            self._plan = probable if probable and probable.fingerprint == fingerprint else (yield load_plan(fingerprint))
         if self._plan is None:
             raise RunNotFound(
-                f"run {self.id}: its plan {head.plan} is no longer kept; starting a worker or a run of the flow stores it again"
+                f"run {self.id}: its plan {fingerprint} is no longer kept; starting a worker or a run of the flow stores it again"
             )
         return self._plan
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from omniq_flow.queue.async_client import AsyncOmniqClient
     from omniq_flow.queue.client import OmniqClient
+    from omniq_flow.runtime.async_listener import AsyncListener
+    from omniq_flow.runtime.listener import Listener
 
 URL_VARIABLE = "OMNIQ_FLOW_URL"
 
@@ -36,6 +38,8 @@ class Session:
         self._lock = threading.Lock()
         self._client: OmniqClient | None = None
         self._aclients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOmniqClient] = WeakKeyDictionary()
+        self._listener: tuple[int, Listener] | None = None
+        self._alisteners: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncListener] = WeakKeyDictionary()
         self._endings: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
         self.stored_plans = StoredPlans()
 
@@ -78,6 +82,28 @@ class Session:
                     anext(ending).__await__().send(None)
             return client
 
+    @property
+    def listener(self) -> Listener:
+        """What tells threads of the ends of runs."""
+        from omniq_flow.runtime.listener import Listener
+
+        client = self.client
+        with self._lock:
+            # A fork has its own: two processes that read from one connection would each hear half.
+            if self._listener is None or self._listener[0] != os.getpid():
+                self._listener = os.getpid(), Listener(client)
+            return self._listener[1]
+
+    def alistener(self) -> AsyncListener:
+        """Return what tells tasks of the running loop of the ends of runs; it is closed with the asyncio client."""
+        import asyncio
+
+        from omniq_flow.runtime.async_listener import AsyncListener
+
+        client = self.aclient()
+        with self._lock:
+            return self._alisteners.setdefault(asyncio.get_running_loop(), AsyncListener(client))
+
     async def aclose(self) -> None:
         """Close the running loop's asyncio client; it connects again when it is used again."""
         import asyncio
@@ -92,6 +118,9 @@ class Session:
         try:
             yield
         finally:
+            listener = self._alisteners.pop(asyncio.get_running_loop(), None)
+            if listener is not None:
+                await listener.close()
             client = self._aclients.pop(asyncio.get_running_loop(), None)
             if client is not None:
                 await client.aclose()
@@ -100,6 +129,9 @@ class Session:
         """Close the blocking client; it connects again when it is used again."""
         with self._lock:
             client, self._client = self._client, None
+            listener, self._listener = self._listener, None
+        if listener is not None and listener[0] == os.getpid():
+            listener[1].close()
         if client is not None:
             client.close()
 

@@ -7,34 +7,50 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 
+from omniq_flow.compiler.plan import Plan
 from omniq_flow.errors import OutOfRange, ResultTimeout
-from omniq_flow.runtime.operations import View
+from omniq_flow.runtime.channels import LOOK_AGAIN_S
+from omniq_flow.runtime.keys import ended_channel
+from omniq_flow.runtime.look import Look, look
 from omniq_flow.runtime.shapes import Shapes
-from omniq_flow.runtime.state import Status, head_of, present
+from omniq_flow.runtime.talk import Talk
 from omniq_flow.wire.names import shown
 
 log = logging.getLogger("omniq_flow")
 
-LOOK_AGAIN_S = 1.0
 UNSERVED_AFTER_S = 2.0
 
 
 class Watch:
-    """The deadline of one wait, and the word about missing workers."""
+    """The deadline of one wait, and the word about missing workers.
 
-    def __init__(self, run_id: str, timeout: float | None, shapes_of: Callable[[str], Shapes] | None, worker_command: str) -> None:
-        self._run_id, self._shapes_of, self._worker_command = run_id, shapes_of, worker_command
+    With the plan that the run probably has, what is seen of its end has its result with it.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        timeout: float | None,
+        plan: Plan | None = None,
+        shapes_of: Callable[[str], Shapes] | None = None,
+        worker_command: str = "",
+    ) -> None:
+        self.channel = ended_channel(run_id)
+        self._run_id, self._plan, self._shapes_of, self._worker_command = run_id, plan, shapes_of, worker_command
         self._began = time.monotonic()
         self._deadline = None if timeout is None else self._began + _checked(timeout)
         self._told = False
         self._queue = ""
 
-    def judge(self, raw: View) -> Status | None:
-        """Return the status of a run that has ended, None while it runs; raises RunNotFound, and ResultTimeout past the deadline."""
-        head = head_of(self._run_id, present(self._run_id, raw))
-        if head.status != "running":
-            return head.status
-        self._queue = head.queue
+    def look(self) -> Talk[Look]:
+        """See whether the run has ended; raises RunNotFound, and RunError when its head is damaged."""
+        return look(self._run_id, self._plan)
+
+    def judge(self, seen: Look) -> Look | None:
+        """Return what was seen of a run that has ended, None while it runs; raises ResultTimeout past the deadline."""
+        if seen.status != "running":
+            return seen
+        self._queue = seen.queue
         if self._deadline is not None and time.monotonic() >= self._deadline:
             waited = self._deadline - self._began
             raise ResultTimeout(f"run {self._run_id} did not end within {waited:g} s; it goes on: wait again, or `show` it")

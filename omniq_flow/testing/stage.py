@@ -12,6 +12,7 @@ from omniq_flow.queue.calls import Call
 from omniq_flow.queue.operation import Operation
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.keys import live_index, run_base, shard_of
+from omniq_flow.runtime.look import look
 from omniq_flow.runtime.run import Run
 from omniq_flow.runtime.session import Session
 from omniq_flow.runtime.shapes import DEFAULT_QUEUE, Shapes
@@ -158,7 +159,9 @@ class Stage:
 
     def outcome(self) -> bytes:
         """Return the run's value as JSON, as its handle gets it; raises RunFailed and RunCancelled."""
-        return self.ask(self.handle()._outcome())  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the talk of result(), over the memory
+        run = self.handle()
+        seen = self.ask(look(run.id, self.shapes.compiled.plan))
+        return self.ask(run._outcome(seen))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the talk of result(), over the memory
 
     def handle(self) -> Run[Any]:
         """Return a handle of the run, to hold its talks with."""

@@ -20,7 +20,7 @@ from real_server import RealServer
 
 from omniq_flow import Session, flow, step, worker
 from omniq_flow.errors import SetupError
-from omniq_flow.queue import AsyncJobContext, AsyncOmniqClient, JobContext, OmniqClient, wake_up
+from omniq_flow.queue import AsyncJobContext, AsyncOmniqClient, JobContext, OmniqClient, async_client, wake_up
 from omniq_flow.queue.connect import connect, connect_async
 from omniq_flow.runtime import session as sessions
 from omniq_flow.testing.faults import REFUSALS, Answer, Cut, Fault, LoseReply, Stall, always, in_order, nothing
@@ -108,7 +108,7 @@ def quick_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
         client._ours = True
         return client
 
-    monkeypatch.setattr(sessions, "AsyncOmniqClient", quick)
+    monkeypatch.setattr(async_client, "AsyncOmniqClient", quick)
     done.clear()
 
 

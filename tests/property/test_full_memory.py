@@ -33,7 +33,7 @@ OUTSIDE = {"enqueue", "start", "start_stage", "run_create", "plan_store", "child
 LOOKS = {
     "doctor_ahead", "doctor_children", "doctor_groups", "doctor_jobs", "doctor_kinds", "doctor_lane", "doctor_listed", "doctor_queue",
     "doctor_run", "doctor_strays", "is_paused", "monitor_find", "monitor_groups", "monitor_job", "monitor_lane", "monitor_queues",
-    "monitor_ready", "monitor_stats", "next_due", "plan_load", "run_read", "run_view", "runs_page", "workers_of",
+    "monitor_ready", "monitor_stats", "next_due", "plan_load", "run_look", "run_read", "run_view", "runs_page", "workers_of",
 }  # fmt: skip
 WRITES = re.compile(
     r"redis\.p?call\(\s*'(SET|SETNX|MSET|SETBIT|DEL|UNLINK|H(?:SET|DEL|INCRBY)|[LR](?:PUSH|POP|REM)|LTRIM|S(?:ADD|REM)|Z(?:ADD|REM\w*)"

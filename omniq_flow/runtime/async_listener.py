@@ -1,0 +1,132 @@
+"""Listening on channels from any number of tasks of one loop, over one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias
+
+from redis import ResponseError
+from redis.asyncio import RedisCluster
+
+from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.cancelling import cancels_kept
+from omniq_flow.queue.translation import SERVER_ERRORS
+from omniq_flow.runtime.channels import Channels, Command, Ear
+
+TaskEar: TypeAlias = Ear[asyncio.Event]
+
+
+class AsyncListener:
+    """Tells tasks that there is a reason to look; without a connection it only lets time pass.
+
+    The connection is made for the first one who waits, and kept for those to come. No task is made: one of those who wait reads.
+    """
+
+    def __init__(self, client: AsyncOmniqClient) -> None:
+        self._client = client
+        self._sending = asyncio.Lock()
+        self._channels: Channels[asyncio.Event] = Channels()
+        self._connection: Any = None
+        self._reading = self._lost = self._closed = False
+
+    @asynccontextmanager
+    async def ear(self, channel: str) -> AsyncGenerator[TaskEar]:
+        """Listen on a channel inside of the block, from the first wait on."""
+        ear = Ear(channel.encode(), asyncio.Event())
+        self._channels.enter(ear)
+        try:
+            yield ear
+        finally:
+            command = self._channels.leave(ear)
+            if command and self._connection and not self._lost:
+                await self._send(command)
+
+    async def wait(self, ear: TaskEar, seconds: float) -> bool:
+        """Wait until there is a reason to look, at most so long; tells whether there is one."""
+        deadline = time.monotonic() + seconds
+        ear.waits = True
+        try:
+            while not ear.told and (rest := deadline - time.monotonic()) > 0:
+                if await self._heard(ear) and not self._reading:
+                    await self._read(rest)
+                elif not ear.told:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(rest):
+                            await ear.bell.wait()
+                    ear.bell.clear()
+            return ear.told
+        finally:
+            ear.waits = ear.told = False
+            if not self._reading:
+                self._channels.heir()
+
+    async def doubt(self) -> None:
+        """Take the connection for a dead one, since an end went unheard."""
+        await self._lose()
+
+    async def close(self) -> None:
+        """Close the connection; who waits goes on without it."""
+        self._closed = True
+        await self._lose()
+
+    async def _heard(self, ear: TaskEar) -> bool:
+        """Have the ear's channel heard; False where that is not possible just now."""
+        async with self._sending:
+            if self._lost or self._closed or self._channels.silent:
+                return False
+            if self._channels.unanswered(ear):
+                await self._lose()
+                return False
+            command = self._channels.ask(ear)
+            return command is None or await self._send(command)
+
+    async def _send(self, command: Command) -> bool:
+        try:
+            with cancels_kept():
+                if self._connection is None:
+                    self._connection = await _connected(self._client, command[1])
+                await self._connection.send_command(*command, check_health=False)
+        except SERVER_ERRORS:
+            await self._lose(refused=True)
+            return False
+        except BaseException:
+            # Cut off in the middle, redis-py has closed the connection.
+            await self._lose()
+            raise
+        return True
+
+    async def _read(self, seconds: float) -> None:
+        reply: Sequence[bytes] | None = None
+        lost = refused = False
+        self._reading = True
+        try:
+            reply = await self._connection.read_response(timeout=seconds, disconnect_on_error=False)
+        except SERVER_ERRORS as error:
+            lost, refused = True, isinstance(error, ResponseError)
+        finally:
+            self._reading = False
+            if lost or self._lost:
+                await self._lose(refused=refused)
+            elif reply:
+                self._channels.hear(reply)
+
+    async def _lose(self, *, refused: bool = False) -> None:
+        """Give the connection up. One that a task reads from is closed by that task."""
+        self._channels.lost(refused=refused)
+        self._lost = self._reading
+        if self._connection is not None and not self._reading:
+            connection, self._connection = self._connection, None
+            with suppress(*SERVER_ERRORS):
+                await connection.disconnect(nowait=True)
+
+
+async def _connected(client: AsyncOmniqClient, channel: bytes) -> Any:
+    """Return a connection of our own; in a cluster one to the node that serves the channel's slot, any other would do too."""
+    redis: Any = client.redis
+    pool = redis.nodes_manager.get_node_from_slot(redis.keyslot(channel)) if isinstance(redis, RedisCluster) else redis.connection_pool
+    connection = pool.connection_class(**pool.connection_kwargs)
+    await connection.connect()
+    return connection
