@@ -1,0 +1,68 @@
+"""omniq_flow: the client; its worker is ``omniq-flow worker flows_to_measure``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flows_to_measure as flows
+from client import PATIENCE_S, URL, check, sampled, serve, sum_of
+
+from omniq_flow import Flow, Run, connect
+
+UNSERVED = "unserved"
+
+
+def begun(flow: Flow[[int], int], count: int) -> list[Run[int]]:
+    """Start runs with the numbers from 0 on, in bulk where this release can."""
+    many: Any = getattr(flow, "start_many", None)
+    if many is None:
+        return [flow.start(number) for number in range(count)]
+    return list(many([{"x": number} for number in range(count)]))
+
+
+def fan(flow: Flow[[int], int], children: int) -> None:
+    """Fan out and join."""
+    check(flow.start(children).result(timeout=PATIENCE_S), sum_of(children))
+
+
+def chain(hops: int) -> None:
+    """Run a chain of steps."""
+    check(getattr(flows, f"chain_{hops}").start(0).result(timeout=PATIENCE_S), hops)
+
+
+def diamonds(count: int) -> None:
+    """Run many diamonds at once."""
+    for number, run in enumerate(begun(flows.diamond, count)):
+        check(run.result(timeout=PATIENCE_S), 2 * (number + 2))
+
+
+def start(count: int) -> None:
+    """Start runs that no worker takes, and see that each has its job."""
+    client = session.client.redis
+    key = "{unserved}:wait"
+    before = client.llen(key)
+    runs = begun(flows.one.opts(queue=UNSERVED), count)
+    check(len({run.id for run in runs}), count)
+    check(client.llen(key) - before, count)
+
+
+def latency(count: int, *, idling: bool = False) -> list[float]:
+    """Time runs of one step, one after the other."""
+    return sampled(lambda x: flows.one.start(x).result(timeout=60), count, idling=idling)
+
+
+if __name__ == "__main__":
+    session = connect(URL)
+    serve(
+        {
+            "fan": lambda n: fan(flows.fan, n),
+            "threads": lambda n: fan(flows.threads, n),
+            "sleep": lambda n: fan(flows.sleeping, n),
+            "cpu": lambda n: fan(flows.computing, n),
+            "chain": chain,
+            "diamonds": diamonds,
+            "start": start,
+            "latency": latency,
+            "idle-latency": lambda n: latency(n, idling=True),
+        }
+    )
