@@ -13,7 +13,12 @@ import time
 from collections.abc import Callable
 
 import contest
-from catalogue import sides
+import costs
+import idleness
+import memory
+import scaling
+import startup
+from catalogue import Side, sides
 from works import PLAN, tasks
 
 PEERS = "ours,bullmq,celery,streaq,floor"
@@ -24,7 +29,39 @@ def _contest(asked: argparse.Namespace) -> bool:
     return contest.run(sides(asked.sides), tasks(asked.work, asked.repeats), asked.server, asked.keep_as or "contest")
 
 
-PARTS: dict[str, Part] = {"contest": _contest}
+def _costs(asked: argparse.Namespace) -> bool:
+    return costs.run(_ours(asked), tasks(costs.PLAN, asked.repeats), asked.server)
+
+
+def _memory(asked: argparse.Namespace) -> bool:
+    return memory.run(_ours(asked), asked.server)
+
+
+def _idle(asked: argparse.Namespace) -> bool:
+    return idleness.run(sides(asked.sides), asked.server)
+
+
+def _startup(asked: argparse.Namespace) -> bool:
+    return startup.run(_ours(asked))
+
+
+def _scaling(asked: argparse.Namespace) -> bool:
+    return scaling.run(sides("ours")[0], tasks(scaling.PLAN, asked.repeats), asked.server)
+
+
+def _ours(asked: argparse.Namespace) -> list[Side]:
+    """Return those of the sides that are this project, now or at an earlier commit."""
+    return [side for side in sides(asked.sides) if side.is_ours] or sides("ours")
+
+
+PARTS: dict[str, Part] = {
+    "contest": _contest,
+    "costs": _costs,
+    "memory": _memory,
+    "idle": _idle,
+    "startup": _startup,
+    "scaling": _scaling,
+}
 
 
 def main() -> int:

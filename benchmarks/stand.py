@@ -49,10 +49,16 @@ class Done:
 
 
 class Stand:
-    """A side with server, workers and client, made for one work; all of them are gone after the `with` block."""
+    """A side with server, workers and client, made for one work; all of them are gone after the `with` block.
 
-    def __init__(self, side: Side, work: Work, *, warm_up: int, kind: Kind = "valkey", workers: int = 1) -> None:
+    With `samples` its worker, one of ours, writes into that file where its time went, when it is stopped.
+    """
+
+    def __init__(
+        self, side: Side, work: Work, *, warm_up: int, kind: Kind = "valkey", workers: int = 1, samples: Path | None = None
+    ) -> None:
         self.side, self._work, self._warm_up_size = side, work, warm_up
+        self._samples = samples
         self._kind: Kind = kind
         self._workers_wanted = workers
         self._home = Home(side)
@@ -131,6 +137,8 @@ class Stand:
 
     def _spawn(self, role: str) -> subprocess.Popen[bytes]:
         command = self.side.command(self._home.interpreter, role, self._work.name, self.server.tcp_url)
+        if role == "worker" and self._samples:
+            command[1:3] = ["sampled_worker.py", str(self._samples)]
         here = {"BENCHMARK_PORT": str(self.server.port), "BENCHMARK_HOME": str(self._home.folder), "PYTHONDONTWRITEBYTECODE": "1"}
         pipes: tuple[int | None, Any] = (subprocess.PIPE, subprocess.PIPE) if role == "client" else (subprocess.DEVNULL, self._log)
         return subprocess.Popen(command, cwd=SIDES, env=os.environ | here, stdin=pipes[0], stdout=pipes[1], stderr=self._log)

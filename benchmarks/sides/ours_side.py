@@ -46,6 +46,11 @@ def start(count: int) -> None:
     check(client.llen(key) - before, count)
 
 
+def wait(children: int) -> None:
+    """Start a fan-out over an argument, which nobody works on."""
+    flows.waiting.start(list(range(children)))
+
+
 def latency(count: int, *, idling: bool = False) -> list[float]:
     """Time runs of one step, one after the other."""
     return sampled(lambda x: flows.one.start(x).result(timeout=60), count, idling=idling)
@@ -62,6 +67,7 @@ if __name__ == "__main__":
             "chain": chain,
             "diamonds": diamonds,
             "start": start,
+            "wait": wait,
             "latency": latency,
             "idle-latency": lambda n: latency(n, idling=True),
         }
