@@ -38,6 +38,7 @@ OmniqError
 ├── RunError
 │   ├── RunNotFound
 │   ├── KeyConflict            the key names a run that was started with other arguments
+│   ├── PartlyStarted          start_many came to an end before all runs were started; tells which were
 │   ├── RunFailed              a step failed for good; shows step, arguments and remote traceback
 │   ├── RunCancelled
 │   └── ResultTimeout          the run did not end in time (also a TimeoutError); it goes on
@@ -47,6 +48,10 @@ OmniqError
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 
 class OmniqError(Exception):
@@ -221,6 +226,15 @@ class RunNotFound(RunError, LookupError):
 
 class KeyConflict(RunError):
     """The key names a run that was started with other arguments."""
+
+
+class PartlyStarted(RunError):
+    """Not all runs of a ``start_many`` were started: ``runs`` has the handles of those that surely were, by their places.
+
+    ``__cause__`` is what went wrong. The others may be started by another call; with keys all may be, it gives the same runs.
+    """
+
+    runs: Mapping[int, Any] = MappingProxyType({})
 
 
 class RunFailed(RunError):

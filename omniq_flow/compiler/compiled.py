@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from inspect import Parameter, Signature
 from typing import Any
 
@@ -68,15 +69,29 @@ class CompiledFlow:
         Raises ArgumentError (missing, unknown, surplus), NotSerialisable (not of the parameter's type, or JSON cannot carry it) or
         TooLarge; nothing was sent yet. A list is not limited as a whole: a run stores it by element.
         """
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise ArgumentError(f"flow {self.name}: {error}; it takes {self._taken()}") from None
-        given = bound.arguments
+        given = kwargs if not args and self._fits(kwargs) else self._bound(args, kwargs)
         return {
             name: param.codec.encode(value := given.get(name, param.default), f"argument {name!r} of flow {self.name}", _limit(value))
             for name, param in self.params.items()
         }
+
+    def _fits(self, given: Mapping[str, Any]) -> bool:
+        """Tell whether names alone say what goes where, so that nothing has to be bound: most of what checking a start takes."""
+        return given.keys() <= self._by_name and self._required <= given.keys()
+
+    @cached_property
+    def _by_name(self) -> frozenset[str]:
+        return frozenset(name for name, each in self.signature.parameters.items() if each.kind is not Parameter.POSITIONAL_ONLY)
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        return frozenset(name for name, param in self.params.items() if param.required)
+
+    def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return self.signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise ArgumentError(f"flow {self.name}: {error}; it takes {self._taken()}") from None
 
     def _taken(self) -> str:
         taken = [f"{name}: {param.codec.name}{'' if param.required else ' (has a default)'}" for name, param in self.params.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -11,14 +11,16 @@ from omniq_flow.authoring.location import import_name, known_as, of_function, pl
 from omniq_flow.authoring.options import FlowOptions
 from omniq_flow.compiler.compile import compile_flow
 from omniq_flow.compiler.compiled import CompiledFlow
+from omniq_flow.errors import ArgumentError, InputError, PartlyStarted
 from omniq_flow.render.picture import Picture
+from omniq_flow.runtime.bulk import Started, start_runs
 from omniq_flow.runtime.operations import NewRun
 from omniq_flow.runtime.run import Run
 from omniq_flow.runtime.session import Session, current_session
 from omniq_flow.runtime.shapes import DEFAULT_QUEUE, Shapes
 from omniq_flow.runtime.starting import new_run, start_run
-from omniq_flow.runtime.talk import ahold, hold
-from omniq_flow.wire.names import check_id
+from omniq_flow.runtime.talk import ahold, ahold_many, hold, hold_many
+from omniq_flow.wire.names import check_id, shown
 from omniq_flow.wire.values import decode
 
 P = ParamSpec("P")
@@ -74,6 +76,26 @@ class Flow(FlowDefinition[P, R]):
         await ahold(session.aclient(), start_run(run, self._shapes(run.queue), session.stored_plans, one_server=one_server))
         return self.handle(run.id, session)
 
+    def start_many(self, arguments: Iterable[Mapping[str, Any]], *, keys: Iterable[str] | None = None) -> list[Run[R]]:
+        """Start a run for each set of arguments, given by name, and return the handles in that order.
+
+        Hundreds go in one call. ``keys`` names each run, as ``opts(key=...)`` names one. All arguments are checked before anything is sent,
+        with the errors of ``start``. Each call is all or nothing; when one does not come through after others have, PartlyStarted tells
+        which runs were surely started, and its cause why.
+        """
+        runs = self._new_runs(arguments, keys)
+        session = current_session()
+        started = start_runs(runs, self._shapes(self._queue), session.stored_plans, one_server=session.one_server)
+        return self._handles(runs, session, hold_many(session.client, started))
+
+    async def astart_many(self, arguments: Iterable[Mapping[str, Any]], *, keys: Iterable[str] | None = None) -> list[Run[R]]:
+        """Start a run for each set of arguments, from asyncio code; as ``start_many``."""
+        runs = self._new_runs(arguments, keys)
+        session = current_session()
+        one_server = await session.aone_server()
+        started = start_runs(runs, self._shapes(self._queue), session.stored_plans, one_server=one_server)
+        return self._handles(runs, session, await ahold_many(session.aclient(), started))
+
     def graph(self) -> Picture:
         """Return the flow's picture: print it, save it, or let a notebook show it."""
         return Picture(self.compiled.plan)
@@ -94,17 +116,47 @@ class Flow(FlowDefinition[P, R]):
         """The name by which a worker imports the module that defines this flow."""
         return import_name(self.fn.__module__)
 
-    def _new_run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NewRun:
+    @property
+    def _queue(self) -> str:
+        return self.options.queue or DEFAULT_QUEUE
+
+    def _new_run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], key: str | None = None) -> NewRun:
         self.refuse_in_flow("started")
-        queue = self.options.queue or DEFAULT_QUEUE
         return new_run(
             self.compiled,
-            self._shapes(queue),
+            self._shapes(self._queue),
             self.compiled.bind(args, kwargs),
-            key=self.options.key,
-            queue=queue,
+            key=self.options.key if key is None else key,
+            queue=self._queue,
             keep_ms=int(self.options.keep * 1000),
         )
+
+    def _new_runs(self, arguments: Iterable[Mapping[str, Any]], keys: Iterable[str] | None) -> list[NewRun]:
+        if self.options.key is not None:
+            raise ArgumentError(f"flow {self.name}: a key names one run; give start_many(..., keys=[...]), one for each")
+        given = list(arguments)
+        names: list[str] | list[None] = [None] * len(given) if keys is None else list(keys)
+        if isinstance(keys, str) or len(names) != len(given):
+            raise ArgumentError(f"flow {self.name}: keys must be a list of {len(given)} names, one for each run, not {shown(keys)}")
+        runs = []
+        for place, (one, key) in enumerate(zip(given, names, strict=True)):
+            if not isinstance(one, Mapping):
+                raise ArgumentError(f"flow {self.name}, run {place}: its arguments must be a dict by name, not {shown(one)}")
+            try:
+                runs.append(self._new_run((), one, key))
+            except (InputError, ArgumentError) as error:
+                raise type(error)(f"run {place}: {error}") from error
+        return runs
+
+    def _handles(self, runs: Sequence[NewRun], session: Session, started: Started) -> list[Run[R]]:
+        handles = [self.handle(run.id, session) for run in runs]
+        if started.error is None:
+            return handles
+        if not started.places:
+            raise started.error
+        error = PartlyStarted(f"flow {self.name}: {len(started.places)} of {len(runs)} runs were started: {started.error}")
+        error.runs = {place: handles[place] for place in started.places}
+        raise error from started.error
 
     def _shapes(self, queue: str) -> Shapes:
         if queue not in self._known_shapes:

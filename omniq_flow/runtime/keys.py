@@ -10,12 +10,14 @@ import time
 SHARDS = 8
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Two digits at a time: half the work of an id.
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 
 
 def new_run_id() -> str:
     """Return a ULID: 48 bits of milliseconds and 80 random bits, so that ids sort by time."""
     number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -10, -10)])
 
 
 def keyed_run_id(flow: str, key: str) -> str:

@@ -143,21 +143,27 @@ class NewRun:
         """Return the spec that ``lua/lib/run_create.lua`` and ``run_roots.lua`` read."""
         return pack_message(
             {
-                "flow": self.flow,
-                "plan": self.plan,
+                **self.common(),
                 "digest": self.digest,
-                "queue": self.queue,
                 "key": self.key,
-                "keep_ms": self.keep_ms,
-                "open": len(self.nodes),
                 "token": self.token,
-                "nodes": self.nodes,
                 "outs": [(node, body.decode()) for node, body in self.outs],
                 "lists": list_messages(self.lists),
-                "roots": self.roots,
-                "shapes": self.shapes,
             }
         )
+
+    def common(self) -> dict[str, Any]:
+        """Return the part of the spec that runs share which are started alike."""
+        return {
+            "flow": self.flow,
+            "plan": self.plan,
+            "queue": self.queue,
+            "keep_ms": self.keep_ms,
+            "open": len(self.nodes),
+            "nodes": self.nodes,
+            "roots": self.roots,
+            "shapes": self.shapes,
+        }
 
 
 def texts(items: Iterable[bytes]) -> list[str]:

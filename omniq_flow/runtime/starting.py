@@ -48,7 +48,7 @@ def new_run(compiled: CompiledFlow, shapes: Shapes, arguments: Mapping[str, byte
         queue=queue,
         key=key or "",
         keep_ms=keep_ms,
-        token=secrets.token_hex(8),
+        token="" if all(one.small for one in lists) else secrets.token_hex(8),
         nodes=shapes.created,
         outs=outs,
         lists=tuple(lists),
@@ -83,11 +83,14 @@ def start_run(run: NewRun, shapes: Shapes, stored_plans: StoredPlans, *, one_ser
         yield list_run(run.id, "live", now_ms=now_ms)
     created = yield from _created(run, one_server=one_server, now_ms=now_ms)
     if created.word == "CONFLICT":
-        raise KeyConflict(
-            f"{run.flow}: key {run.key!r} names run {run.id}, which was started with other arguments: use another key for them"
-        )
+        raise conflict(run)
     yield from deliver_due(RunHead(run.id, run.flow, run.plan), shapes, created.due, front=False, now_ms=now_ms)
     return created
+
+
+def conflict(run: NewRun) -> KeyConflict:
+    """Return the error of a run whose key has other arguments."""
+    return KeyConflict(f"{run.flow}: key {run.key!r} names run {run.id}, which was started with other arguments: use another key for them")
 
 
 def _created(run: NewRun, *, one_server: bool, now_ms: int) -> Talk[Created]:

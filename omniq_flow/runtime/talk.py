@@ -6,9 +6,11 @@ operation travels, and may stop the world between any two of them.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from omniq_flow.errors import OmniqError
 from omniq_flow.queue.operation import Operation
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Talk: TypeAlias = Generator[Operation[Any], Any, T]
+Chorus: TypeAlias = Generator[Sequence[Operation[Any]], Sequence[Any], T]
+"""A talk that yields several operations at a time, and is sent as many results, errors among them."""
 
 
 def hold(client: OmniqClient, talk: Talk[T]) -> T:
@@ -46,5 +50,59 @@ async def ahold(client: AsyncOmniqClient, talk: Talk[T]) -> T:
                 operation = talk.throw(error)
             else:
                 operation = talk.send(result)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+def together(talks: Sequence[Talk[T]]) -> Chorus[list[T | OmniqError]]:
+    """Hold talks side by side: the operations at which they stand travel together. An error takes the place of its talk's result."""
+    ended: dict[int, T | OmniqError] = {}
+    standing: dict[int, Operation[Any]] = {}
+
+    def go_on(at: int, step: Callable[[], Operation[Any]]) -> None:
+        standing.pop(at, None)
+        try:
+            standing[at] = step()
+        except StopIteration as end:
+            ended[at] = end.value
+        except OmniqError as error:
+            ended[at] = error
+
+    for at, talk in enumerate(talks):
+        go_on(at, partial(next, talk))
+    while standing:
+        places = sorted(standing)
+        results = yield [standing[at] for at in places]
+        for at, result in zip(places, results, strict=True):
+            go_on(at, partial(talks[at].throw if isinstance(result, OmniqError) else talks[at].send, result))
+    return [ended[at] for at in range(len(talks))]
+
+
+def hold_many(client: OmniqClient, chorus: Chorus[T]) -> T:
+    """Run a chorus to its end over a blocking client; the error of a whole round trip is raised inside."""
+    try:
+        wanted = next(chorus)
+        while True:
+            try:
+                results = client.run_many(wanted, return_errors=True)
+            except OmniqError as error:
+                wanted = chorus.throw(error)
+            else:
+                wanted = chorus.send(results)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+async def ahold_many(client: AsyncOmniqClient, chorus: Chorus[T]) -> T:
+    """Run a chorus to its end over an asyncio client; the error of a whole round trip is raised inside."""
+    try:
+        wanted = next(chorus)
+        while True:
+            try:
+                results = await client.run_many(wanted, return_errors=True)
+            except OmniqError as error:
+                wanted = chorus.throw(error)
+            else:
+                wanted = chorus.send(results)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]

@@ -13,9 +13,10 @@ import redis.asyncio as aio
 
 from omniq_flow.compiler.compiled import NodeCode
 from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.runtime.bulk import start_runs
 from omniq_flow.runtime.operations import Ending, view
 from omniq_flow.runtime.starting import StoredPlans, start_run
-from omniq_flow.runtime.talk import ahold
+from omniq_flow.runtime.talk import ahold, ahold_many
 from omniq_flow.testing.loop import WorldLoop
 from omniq_flow.testing.stage import Stage
 from omniq_flow.testing.store import Command
@@ -41,6 +42,7 @@ class Scene(Protocol):
     stage: Stage
     served: Served
     concurrency: int
+    bulk: bool
 
     async def call(self, actor: Actor, words: Command, options: Mapping[str, Any]) -> Any:
         """Wait until the world sends a command, and return the reply."""
@@ -162,8 +164,14 @@ class SteppedExecutor(Executor):
 
 async def start(actor: Actor) -> None:
     """Be the process that starts the run."""
-    scene = actor.scene
-    await ahold(actor.client, start_run(scene.stage.run, scene.stage.shapes, StoredPlans(), one_server=scene.stage.one_server))
+    scene, stage = actor.scene, actor.scene.stage
+    if scene.bulk:
+        wanted = [stage.run, stage.run]
+        started = await ahold_many(actor.client, start_runs(wanted, stage.shapes, StoredPlans(), one_server=stage.one_server))
+        if started.error:
+            raise started.error
+    else:
+        await ahold(actor.client, start_run(stage.run, stage.shapes, StoredPlans(), one_server=stage.one_server))
 
 
 async def work(actor: Actor) -> None:

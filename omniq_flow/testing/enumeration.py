@@ -323,6 +323,7 @@ def enumerate_faults(
     concurrency: int = 3,
     retries: int = 0,
     counted: bool = False,
+    bulk: bool = False,
     before: Callable[[], None] = lambda: None,
     after: Callable[[], None] | None = None,
     progress: Callable[[Report], None] = lambda _report: None,
@@ -334,12 +335,13 @@ def enumerate_faults(
 
     ``before`` is called before each course, to set up what steps work on. ``after`` is called after each course and raises AssertionError
     when what they did is wrong; then every course is played to its end, however equal the worlds are. ``counted`` says that what steps do
-    depends on how often they ran. ``memory`` says on which server; without, one is started for this process.
+    depends on how often they ran. With ``bulk`` the run is started as one of many. ``memory`` says on which server; without, one is started
+    for this process.
     """
     place = memory or home()
 
     def new_world() -> World:
         before()
-        return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, retries=retries, counted=counted)
+        return World(place, flow, arguments, one_server=one_server, concurrency=concurrency, retries=retries, counted=counted, bulk=bulk)
 
     return Enumeration(new_world, faults=faults, every=every, after=after, progress=progress).run(2 if pairs else 1)

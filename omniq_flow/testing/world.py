@@ -42,7 +42,8 @@ class World:
 
     ``one_server`` chooses how turns are taken, ``concurrency`` and ``lease_s`` are those of each worker. So many ``retries`` follow as soon
     as the run has failed. Without ``janitor`` none comes but the one that looks once all is over. ``counted`` says that what steps do
-    depends on how often they ran: worlds are the same only if all have run equally often. Worlds that share a memory share what the server
+    depends on how often they ran: worlds are the same only if all have run equally often. With ``bulk`` the run is started as one of many,
+    twice in the same call. Worlds that share a memory share what the server
     has answered before.
     """
 
@@ -59,6 +60,7 @@ class World:
         retries: int = 0,
         janitor: bool = True,
         counted: bool = False,
+        bulk: bool = False,
     ) -> None:
         self._made: Callable[[], World] = partial(
             World,
@@ -72,12 +74,13 @@ class World:
             retries=retries,
             janitor=janitor,
             counted=counted,
+            bulk=bulk,
         )
         self._retries = retries
         self.cuts = 0
         self.bears = min((code.options.crashes for code in flow.compiled.nodes.values()), default=0)
         self.stage = Stage(memory, flow, arguments, keywords, one_server=one_server, lease_ms=round(lease_s * 1000))
-        self.concurrency, self.janitor, self.counted = concurrency, janitor, counted
+        self.concurrency, self.janitor, self.counted, self.bulk = concurrency, janitor, counted, bulk
         self.loop = WorldLoop()  # type: ignore[abstract]  # what it lacks needs the operating system
         self.served = Served([flow], self.stage.lease_ms)
         self.actors: list[Actor] = []

@@ -28,7 +28,7 @@ EVERYTHING = os.environ.get("OMNIQ_TEST_FAULTS") == "all"
 every_shape = pytest.mark.parametrize("shape", SHAPES if EVERYTHING else ["diamond", "failing", "staged"])
 
 # Work from outside: refused before its first write.
-OUTSIDE = {"enqueue", "start", "start_stage", "run_create", "plan_store", "child_init", "retry_failed", "retry_failed_batch"}
+OUTSIDE = {"enqueue", "start", "start_many", "start_stage", "run_create", "plan_store", "child_init", "retry_failed", "retry_failed_batch"}
 # What only looks: allowed on a replica and on a server that is full.
 LOOKS = {
     "doctor_ahead", "doctor_children", "doctor_groups", "doctor_jobs", "doctor_kinds", "doctor_lane", "doctor_listed", "doctor_queue",

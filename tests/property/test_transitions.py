@@ -89,6 +89,17 @@ def test_any_fault_at_any_point_ends_right(world_memory: Memory, shape: str, one
 
 
 @both_paths
+@pytest.mark.parametrize("shape", SHAPES if EVERYTHING else ["diamond", "fan of arguments", "grouped"])
+@pytest.mark.timeout(180)
+def test_any_fault_while_many_are_started_ends_right(world_memory: Memory, shape: str, one_server: bool) -> None:
+    flow, arguments, _ = SHAPES[shape]
+    every = 1 if one_server or EVERYTHING else SHARE
+    report = enumerate_faults(flow, arguments, memory=world_memory, one_server=one_server, every=every, before=executed.clear, bulk=True)
+    assert report.passed, str(report)
+    assert report.tried > report.points * 10 / every
+
+
+@both_paths
 @every_shape
 @pytest.mark.parametrize("order", [list, reversed], ids=["in order", "backwards"])
 def test_everything_may_come_again_after_the_end(world_memory: Memory, shape: str, one_server: bool, order: Callable[[Any], Any]) -> None:
