@@ -17,18 +17,21 @@
 -- keys     of every run and queue named: those of run_record, run_begin, enqueue, reserve, ack_success, ack_fail; {runs:<shard>}:live, :ended (zset)
 -- ARGV     now, client, sequence number, message (MessagePack):
 --            heads = {{queue, run, n, index in shapes}...}: what finishes have in common,
---            finishes = {{head = index in heads, token, and of lib/run_record: i (digits), epoch, verdict, body, lists | nil, delay_ms | nil}...};
---              without verdict: ack only; again and crashed go to the delayed lane for delay_ms
+--            ends = {heads = {index in heads...}, indices = {i as digits...}, tokens = {...}, bodies = {...}, others = {[k] = {epoch, verdict,
+--              delay_ms, lists | nil}}}: what is finished, a column each, and those that are not ok, or have an epoch or lists, as
+--              lib/run_record wants it; without verdict ('') ack only; again and crashed go to the delayed lane for delay_ms
 --            shapes = {shapes...}, queues = {queue...} that the worker serves, claim = whether to claim from them or repeat what a lost
 --              reply claimed, room = how many at most (jobs and owed), lease_ms, plans = {[fingerprint] = true},
 --              hold = whether to leave a suspect (lib/run_begin) unbegun, and claim nothing after it
--- replies  {finished, heads, jobs, returned, owed, damaged, next_due, suspect}
---            finished = {{"RECORDED" | "ALREADY" | "STALE" | "UNSTAGED" | "GONE" | "ACKED" | "BROKEN", due | {why}}...} in the order sent;
---              due = flat {field, to...} that waits for a group, or is more than this script may enqueue, and is enqueued by the caller, who then confirms it and acks the job; a job with due, and one
---              that is STALE, UNSTAGED or BROKEN, stays leased
+-- replies  {told, heads, jobs, others, returned, owed, damaged, next_due, suspect}
+--            told = {{k, "RECORDED" | "ALREADY" | "STALE" | "UNSTAGED" | "GONE" | "ACKED" | "BROKEN", due | {why}}...}: what became of the k-th
+--              that is finished, if it is not RECORDED (or, without verdict, ACKED) with nothing due;
+--              due = flat {field, to...} that waits for a group, or is more than this script may enqueue, and is enqueued by the caller, who
+--              then confirms it and acks the job; a job with due, and one that is STALE, UNSTAGED or BROKEN, stays leased
 --            heads = {{queue, run, n, plan, run's queue}...}: what jobs have in common
---            jobs = {{index in heads, i, epoch, lease, attempt, errors, crashes, item | false, inputs}...}; the token of a lease is
+--            jobs = {{index in heads...}, {i...}, {lease...}, {item | false...}}, a column each; the token of a lease is
 --              <client>.<sequence number>:<lease>
+--            others = {{k, epoch, attempt, errors, crashes, inputs}...} of the k-th job, if that is not 0, 1, 0, 0, {}
 --            returned = {{queue, job, "ALIEN" | "PLAN" | "BROKEN", plan | why}...} given back for a while: no job of a run, one of a plan that is
 --              not served here, or one of a damaged run
 --            owed = {{index in heads, i, epoch, lease, due}...} done before, by a worker that died before what is due was enqueued
@@ -40,10 +43,10 @@
 -- cost     about 25 commands a queue, 5 a run, 7 a finish and 7 a claim
 local now, message = clock(ARGV[1]), cmsgpack.unpack(ARGV[4])
 local desk, queues = run_desk(now), turn_queues()
-local finished = turn_finish(message, desk, queues, now)
-local heads, jobs, returned, owed, suspect = {}, {}, {}, {}, {}
+local told = turn_finish(message, desk, queues, now)
+local heads, jobs, others, returned, owed, suspect = {}, {{}, {}, {}, {}}, {}, {}, {}, {}
 if message.claim then
-  heads, jobs, returned, owed, suspect = turn_claim(message, desk, queues, now, ARGV[2], ARGV[3])
+  heads, jobs, others, returned, owed, suspect = turn_claim(message, desk, queues, now, ARGV[2], ARGV[3])
   desk.close()
 end
 
@@ -56,4 +59,4 @@ for _, queue in ipairs(message.queues) do
   end)
 end
 for Q in pairs(queues.tallies) do queues.on(string.sub(Q, 2, -2), flush_stats, now) end
-return {finished, heads, jobs, returned, owed, queues.damaged, digits(next_due), suspect}
+return {told, heads, jobs, others, returned, owed, queues.damaged, digits(next_due), suspect}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -64,6 +65,16 @@ def assert_invariants(client: Redis, *runs: tuple[Flow[..., Any], str]) -> None:
     check_state(keys, outlines, queues_in(keys))
 
 
+def _ends(message: Any) -> Iterator[dict[str, Any]]:
+    """Give the ends of attempts of a turn's message one by one."""
+    heads, others = message["heads"], message["ends"].pop("others")
+    for k, (place, index, token, body) in enumerate(zip(*message["ends"].values(), strict=True), 1):
+        _, run, node, _ = heads[place - 1]
+        epoch, verdict, *_ = others.get(k, (0, "ok"))
+        if verdict:
+            yield {"run": run, "n": node, "i": int(index), "epoch": epoch, "token": token, "verdict": verdict, "body": body}
+
+
 def finishes_in(words: Command) -> list[dict[str, Any]]:
     """Return the ends of attempts that a call brings, as ``lua/lib/run_record.lua`` reads them, with the run where it is told."""
     if words[0] != "EVALSHA":
@@ -72,7 +83,5 @@ def finishes_in(words: Command) -> list[dict[str, Any]]:
         return [{"run": "", **msgspec.msgpack.decode(words[5])}]
     if words[1] == script("turn").sha:
         message = msgspec.msgpack.decode(words[7])
-        heads = message["heads"]
-        ended = [(heads[each["head"] - 1], each) for each in message["finishes"] if "verdict" in each]
-        return [{**each, "run": run, "n": node, "i": int(each["i"])} for (_, run, node, _), each in ended]
+        return list(_ends(message))
     return []

@@ -60,19 +60,19 @@ def reply_told(words: Command, reply: Any) -> str:
     if isinstance(reply, Exception):
         return f"error: {reply}"[:WIDEST]
     if words[0] == "EVALSHA" and _names().get(words[1]) == "turn":
-        finished, heads, jobs, *_, suspect = reply
-        parts = [" ".join(word.decode() for word, _due in finished)]
-        parts.append("begins " + " ".join(_job(heads, job) for job in jobs) if jobs else "")
-        parts.append(f"sets apart {_job(heads, suspect)}" if suspect else "")
+        told, heads, columns, others, *_, suspect = reply
+        epochs = {place: epoch for place, epoch, *_ in others}
+        jobs = [_job(heads, place, index, epochs.get(k, 0)) for k, (place, index, *_) in enumerate(zip(*columns, strict=True), 1)]
+        parts = [" ".join(word.decode() for _, word, _ in told), "begins " + " ".join(jobs) if jobs else ""]
+        parts.append(f"sets apart {_job(heads, *suspect[:3])}" if suspect else "")
         return ", ".join(filter(None, parts)) or "nothing to do"
     if words[0] == "EVALSHA" and _names().get(words[1]) == "run_begin":
         return _words(reply[0])
     return _words(reply)[:WIDEST]
 
 
-def _job(heads: Sequence[Any], job: Sequence[Any]) -> str:
+def _job(heads: Sequence[Any], place: int, index: bytes, epoch: int) -> str:
     """Return the id of a job in a turn's reply."""
-    place, index, epoch, *_ = job
     _queue, run, node, *_ = heads[place - 1]
     return f"{run.decode()}/{node}/{index.decode()}/{epoch}"
 

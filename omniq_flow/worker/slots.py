@@ -236,8 +236,13 @@ class SlotTurns:
 
 
 def _may_be_ours(lease: ReserveJob) -> bool:
-    parts = lease.job_id.rsplit("/", 3)
-    return len(parts) == 4 and all(part.isdigit() and part.isascii() for part in parts[1:])  # noqa: PLR2004  # run/node/index/epoch
+    run, *numbers = lease.job_id.split("/")
+    return bool(run) and len(numbers) == 3 and all(_is_number(each) for each in numbers)  # noqa: PLR2004  # node, index, epoch
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is a whole number as we write it."""
+    return text.isdigit() and text.isascii() and (text == "0" or text[0] != "0")
 
 
 def _give_back(returned: Returned, token: str, turned: Turned) -> Operation[None]:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from omniq_flow.errors import OmniqError, ServerRefused, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.keys import queue_base
@@ -186,42 +184,14 @@ class OneServerTurns:
             return False
 
     def _turn(self, finished: Sequence[Finished], queues: Sequence[str], room: int, *, claim: bool) -> Operation[_Reply]:
-        heads: dict[tuple[str, str, int], int] = {}
-        closures: dict[tuple[str, str, int], int] = {}
-        shapes: list[Any] = []
-        told_heads, finishes = [], []
+        message = _Message(self._served)
         for job in finished:
-            claimed, ending = job.claimed, job.ending
-            attempt = claimed.attempt
-            key = (claimed.queue, attempt.run, attempt.node)
-            head = heads.get(key)
-            if head is None:
-                closure = (claimed.plan, claimed.run_queue, attempt.node)
-                if closure not in closures:
-                    shapes.append(self._served.shapes(claimed.plan, claimed.run_queue).closure(attempt.node))
-                    closures[closure] = len(shapes)
-                told_heads.append((*key, closures[closure]))
-                head = heads[key] = len(told_heads)
-            if ending is None:
-                finishes.append(_Finish(head, str(attempt.index), attempt.epoch, attempt.token))
-                continue
-            finishes.append(
-                _Finish(
-                    head,
-                    str(attempt.index),
-                    attempt.epoch,
-                    attempt.token,
-                    ending.verdict,
-                    ending.body.decode(),
-                    list_messages(ending.lists) if ending.lists else None,
-                    ending.delay_ms,
-                )
-            )
+            message.add(job)
         blob = pack_message(
             {
-                "heads": told_heads,
-                "finishes": finishes,
-                "shapes": shapes,
+                "heads": message.heads,
+                "ends": message.ends,
+                "shapes": message.shapes,
                 "queues": queues,
                 "claim": claim,
                 "room": room,
@@ -231,22 +201,55 @@ class OneServerTurns:
             }
         )
         leases = f"{self._name}.{self._number}:"
-        return Operation(
-            script("turn"), queue_base(queues[0]) + ":meta", (0, self._name, self._number, blob), lambda reply: _read(reply, leases)
-        )
+        words = (0, self._name, self._number, blob)
+        return Operation(script("turn"), queue_base(queues[0]) + ":meta", words, lambda reply: _read(reply, finished, leases))
 
 
-class _Finish(msgspec.Struct, omit_defaults=True, gc=False):
-    """The end of an attempt, as ``lua/turn.lua`` reads it."""
+class _Message:
+    """What is finished, as ``lua/turn.lua`` reads it: what jobs have in common once, and of each what is its own, a column each."""
 
-    head: int
-    i: str
-    epoch: int
-    token: str
-    verdict: str = ""
-    body: str = ""
-    lists: list[dict[str, Any]] | None = None
-    delay_ms: int = 0
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._heads: dict[tuple[str, str, int], int] = {}
+        self._closures: dict[tuple[str, str, int], int] = {}
+        self.heads: list[tuple[str, str, int, int]] = []
+        self.shapes: list[Any] = []
+        self._columns: tuple[list[int], list[str], list[str], list[str]] = ([], [], [], [])
+        self._others: dict[int, tuple[Any, ...]] = {}
+
+    @property
+    def ends(self) -> dict[str, Any]:
+        """The columns."""
+        heads, indices, tokens, bodies = self._columns
+        return {"heads": heads, "indices": indices, "tokens": tokens, "bodies": bodies, "others": self._others}
+
+    def add(self, job: Finished) -> None:
+        """Add a job that is finished."""
+        claimed, ending = job.claimed, job.ending
+        attempt = claimed.attempt
+        heads, indices, tokens, bodies = self._columns
+        heads.append(self._heads.get((claimed.queue, attempt.run, attempt.node)) or self._add_head(claimed))
+        indices.append(str(attempt.index))
+        tokens.append(attempt.token)
+        if ending is None:
+            bodies.append("")
+            self._others[len(heads)] = (attempt.epoch, "", 0)
+            return
+        bodies.append(ending.body.decode())
+        if ending.lists:
+            self._others[len(heads)] = (attempt.epoch, ending.verdict, ending.delay_ms, list_messages(ending.lists))
+        elif attempt.epoch or ending.verdict != "ok":
+            self._others[len(heads)] = (attempt.epoch, ending.verdict, ending.delay_ms)
+
+    def _add_head(self, claimed: Claimed) -> int:
+        attempt = claimed.attempt
+        closure = (claimed.plan, claimed.run_queue, attempt.node)
+        if closure not in self._closures:
+            self.shapes.append(self._served.shapes(claimed.plan, claimed.run_queue).closure(attempt.node))
+            self._closures[closure] = len(self.shapes)
+        self.heads.append((claimed.queue, attempt.run, attempt.node, self._closures[closure]))
+        place = self._heads[claimed.queue, attempt.run, attempt.node] = len(self.heads)
+        return place
 
 
 class _Head(NamedTuple):
@@ -260,18 +263,36 @@ class _Head(NamedTuple):
     inputs: Inputs
 
 
-def _read(reply: Any, leases: str) -> _Reply:
-    finished, told_heads, jobs, returned, owed, damaged, rest_ms, suspect = reply
+_ACKED, _RECORDED = Outcome("ACKED"), Outcome("RECORDED")
+_USUAL: tuple[int, int, int, int, tuple[Any, ...]] = (0, 1, 0, 0, ())
+
+
+def _read(reply: Any, finished: Sequence[Finished], leases: str) -> _Reply:
+    told, told_heads, columns, others, returned, owed, damaged, rest_ms, suspect = reply
     heads = _heads(told_heads)
+    unusual = {place: rest for place, *rest in others}
     return _Reply(
-        finished=[_outcome(word.decode(), due) for word, due in finished],
-        jobs=[_begun(heads, leases, job) for job in jobs],
+        finished=_outcomes(told, finished),
+        jobs=[
+            _claimed(heads[place - 1], index, leases + lease.decode(), item, unusual.get(k, _USUAL))
+            for k, (place, index, lease, item) in enumerate(zip(*columns, strict=True), 1)
+        ],
         returned=[Returned(*(part.decode("utf-8", "replace") for part in one)) for one in returned],
-        owed=[(_claimed(heads, leases, job), due_entries(job[4])) for job in owed],
+        owed=[(_unbegun(heads, leases, job), due_entries(job[4])) for job in owed],
         damaged=[(queue.decode(), why.decode("utf-8", "replace")) for queue, why in damaged],
         rest_ms=int(rest_ms),
-        suspect=_claimed(heads, leases, suspect) if suspect else None,
+        suspect=_unbegun(heads, leases, suspect) if suspect else None,
     )
+
+
+def _outcomes(told: Sequence[Any], finished: Sequence[Finished]) -> list[Outcome]:
+    outcomes = [_ACKED if job.ending is None else _RECORDED for job in finished]
+    for place, word, due in told:
+        if word == b"BROKEN":
+            outcomes[place - 1] = Outcome("BROKEN", why=due[0].decode("utf-8", "replace"))
+        else:
+            outcomes[place - 1] = Outcome(word.decode(), due_entries(due))
+    return outcomes
 
 
 def _heads(told: Sequence[Any]) -> list[_Head]:
@@ -286,19 +307,16 @@ def _heads(told: Sequence[Any]) -> list[_Head]:
     ]
 
 
-def _outcome(word: str, due: Sequence[bytes]) -> Outcome:
-    return Outcome(word, why=due[0].decode("utf-8", "replace")) if word == "BROKEN" else Outcome(word, due_entries(due))
-
-
-def _begun(heads: Sequence[_Head], leases: str, job: Sequence[Any]) -> Claimed:
-    place, index, epoch, lease, number, errors, crashes, item, brought = job
-    queue, run, node, plan, run_queue, inputs = heads[place - 1]
+def _claimed(head: _Head, index: bytes, token: str, item: bytes | None, rest: Sequence[Any]) -> Claimed:
+    queue, run, node, plan, run_queue, inputs = head
+    epoch, number, errors, crashes, brought = rest
     if brought:
         inputs.add(brought)
-    attempt = Attempt(run, node, int(index), epoch, leases + lease.decode())
+    attempt = Attempt(run, node, int(index), epoch, token)
     return Claimed(queue, attempt.job, attempt, plan, run_queue, number, errors, crashes, inputs, item)
 
 
-def _claimed(heads: Sequence[_Head], leases: str, job: Sequence[Any]) -> Claimed:
-    """Read a job that was not begun."""
-    return _begun(heads, leases, [*job[:4], 0, 0, 0, None, ()])
+def _unbegun(heads: Sequence[_Head], leases: str, job: Sequence[Any]) -> Claimed:
+    """Read a job that is leased and was not begun."""
+    place, index, epoch, lease, *_ = job
+    return _claimed(heads[place - 1], index, leases + lease.decode(), None, (epoch, 0, 0, 0, ()))

@@ -81,13 +81,15 @@ def ack_before_record() -> Generator[None]:
 def continuation_outside_of_the_script() -> Generator[None]:
     """A turn records, forgets what became ready, and leaves it to the worker to enqueue that later."""
     told = """for _, queue in ipairs(windows) do
-      for _, each in ipairs(windows[queue]) do finished[each.k][2] = {each.n .. '/' .. each.from .. '/0', tostring(each.to)} end
+      for _, each in ipairs(windows[queue]) do
+        reply[#reply + 1] = {each.k, 'RECORDED', {each.n .. '/' .. each.from .. '/0', tostring(each.to)}}
+      end
     end
-    return finished
+    return reply
 end"""
     with other_lua(
         ("lib/turn_finish", "if not queues.on(queue, enqueue_windows, sound, now) then", "if false then"),
-        ("lib/turn_finish", "return finished\nend", told),
+        ("lib/turn_finish", "return reply\nend", told),
     ):
         yield
 

@@ -12,7 +12,7 @@ from omniq_flow import Flow
 from omniq_flow.queue import OmniqClient
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
-from omniq_flow.runtime.operations import Attempt, Created, Ending, NewRun, pack_message, start
+from omniq_flow.runtime.operations import Created, Ending, NewRun, list_messages, pack_message, start
 from omniq_flow.runtime.outcomes import PackedList
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import new_run
@@ -77,21 +77,24 @@ class TurnBench:
         hold: bool = False,
     ) -> Turned:
         """Take one turn; with `hold`, `suspect` is what it handed out unbegun."""
-        heads = [(queue, run, node, place) for place, (queue, run, node) in enumerate((finish.pop("head") for finish in finishes), 1)]
-        shapes = [finish.pop("closure") for finish in finishes]
-        for place, finish in enumerate(finishes, 1):
-            finish["head"] = place
+        ends: dict[str, Any] = {"heads": list(range(1, len(finishes) + 1))}
+        for column, own in (("indices", "i"), ("tokens", "token"), ("bodies", "body")):
+            ends[column] = [finish[own] for finish in finishes]
+        ends["others"] = {place: finish["other"] for place, finish in enumerate(finishes, 1)}
         message: dict[str, Any] = {
-            "heads": heads, "finishes": finishes, "shapes": shapes, "queues": queues, "claim": claim, "room": room, "lease_ms": LEASE_MS,
+            "heads": [(*finish["head"], place) for place, finish in enumerate(finishes, 1)], "ends": ends,
+            "shapes": [finish["closure"] for finish in finishes], "queues": queues, "claim": claim, "room": room, "lease_ms": LEASE_MS,
             "plans": self.plans if plans is None else plans, "hold": hold,
         }  # fmt: skip
         operation: Operation[Any] = Operation(script("turn"), "{default}:meta", (now, "w", seq, pack_message(message)), _texts)
-        finished, heads, jobs, returned, owed, damaged, next_due, suspect = cast("list[Any]", self.client.run(operation))
-        assert hold or not suspect
-        jobs = [[*_job(heads, f"w.{seq}", job), job[4], job[5], job[6], job[8], job[7]] for job in jobs]
-        owed = [[*_job(heads, f"w.{seq}", job), job[4]] for job in owed]
-        self.suspect = _job(heads, f"w.{seq}", suspect) if suspect else []
-        return Turned(finished, jobs, returned, owed, damaged, int(next_due))
+        reply = _Reply(*cast("list[Any]", self.client.run(operation)))
+        assert hold or not reply.suspect
+        self.suspect = reply.job(f"w.{seq}", *reply.suspect) if reply.suspect else []
+        finished: list[Any] = [["RECORDED" if finish["other"][1] else "ACKED", []] for finish in finishes]
+        for place, *outcome in reply.told:
+            finished[place - 1] = outcome
+        owed = [[*reply.job(f"w.{seq}", *job), due] for *job, due in reply.owed]
+        return Turned(finished, reply.begun(f"w.{seq}"), reply.returned, owed, reply.damaged, int(reply.next_due))
 
     def effect(self, *finishes: dict[str, Any], **options: Any) -> tuple[Turned, dict[str, Any]]:
         """Take one turn; return its reply and all that it changed."""
@@ -103,26 +106,45 @@ class TurnBench:
         self, job: list[Any], verdict: Any = "ok", body: str = "1", *, delay_ms: int = 0, lists: tuple[PackedList, ...] = ()
     ) -> dict[str, Any]:
         """Return the finish of a claimed job, as ``lua/turn.lua`` reads it."""
-        told = Ending(verdict, body.encode(), lists, delay_ms).message(self._attempt(job))
-        del told["n"]
-        return self.only_ack(job) | told | {"delay_ms": delay_ms}
+        ending = Ending(verdict, body.encode(), lists, delay_ms)
+        other = [read_attempt(*job[1:3]).epoch, verdict, delay_ms, list_messages(ending.lists)]
+        return self.only_ack(job) | {"body": body, "other": other}
 
     def only_ack(self, job: list[Any]) -> dict[str, Any]:
         """Return the finish of a job that is to be acked alone."""
-        attempt = self._attempt(job)
+        attempt = read_attempt(*job[1:3])
         return {
-            "head": (job[0], attempt.run, attempt.node), "i": str(attempt.index), "epoch": attempt.epoch, "token": attempt.token,
-            "closure": self._shapes[attempt.run].closure(attempt.node),
+            "head": (job[0], attempt.run, attempt.node), "closure": self._shapes[attempt.run].closure(attempt.node),
+            "i": str(attempt.index), "token": attempt.token, "body": "", "other": [attempt.epoch, "", 0],
         }  # fmt: skip
 
-    def _attempt(self, job: list[Any]) -> Attempt:
-        return read_attempt(job[1], job[2])
 
+class _Reply(NamedTuple):
+    """A turn's reply as it comes."""
 
-def _job(heads: list[Any], leases: str, job: list[Any]) -> list[Any]:
-    """Return queue, job, token, plan and the run's queue."""
-    queue, run, node, plan, run_queue = heads[job[0] - 1]
-    return [queue, f"{run}/{node}/{job[1]}/{job[2]}", f"{leases}:{job[3]}", plan, run_queue]
+    told: list[Any]
+    heads: list[Any]
+    columns: list[Any]
+    others: list[Any]
+    returned: list[Any]
+    owed: list[Any]
+    damaged: list[Any]
+    next_due: str
+    suspect: list[Any]
+
+    def job(self, leases: str, place: int, index: str, epoch: int, lease: str) -> list[Any]:
+        """Return queue, job, token, plan and the run's queue."""
+        queue, run, node, plan, run_queue = self.heads[place - 1]
+        return [queue, f"{run}/{node}/{index}/{epoch}", f"{leases}:{lease}", plan, run_queue]
+
+    def begun(self, leases: str) -> list[Any]:
+        """Return the jobs: as `job`, then attempt, errors, crashes, inputs, item."""
+        others = {place: rest for place, *rest in self.others}
+        found = []
+        for k, (place, index, lease, item) in enumerate(zip(*self.columns, strict=True), 1):
+            epoch, *rest = others.get(k, [0, 1, 0, 0, []])
+            found.append([*self.job(leases, place, index, epoch, lease), *rest, item])
+        return found
 
 
 def _texts(reply: Any) -> Any:

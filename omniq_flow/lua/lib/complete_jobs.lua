@@ -27,7 +27,7 @@ local function complete_jobs(Q, leases, now, tally)
   end
 
   for k, lease in ipairs(leases) do
-    local id, key, gid = lease.id, Q .. ':job:' .. lease.id, lease.gid
+    local id, key, gid = lease.id, lease.key, lease.gid
     ids[k] = id
     if k < first then
       over[#over + 1] = key

@@ -14,8 +14,11 @@
 -- ungrouped, up to 14 else (LREM over failed is linear in its length)
 local function enqueue_job(Q, job, now, tally)
   local id, gid = job.id, job.gid
-  local later = (job.due_ms or 0) > now
-  if not write_job(Q, id, job, later and 'delayed' or 'wait', now, tally) then return 'LIVE' end
+  local later, more = (job.due_ms or 0) > now, {}
+  if gid then more[1], more[2] = 'gid', gid end
+  if job.plan then more[#more + 1], more[#more + 2] = 'plan', job.plan end
+  if later then more[#more + 1], more[#more + 2] = 'due_ms', digits(job.due_ms) end
+  if not write_job(Q, id, job, later and 'delayed' or 'wait', digits(now), more, tally) then return 'LIVE' end
   if later then
     enter_delayed(Q, id, job.due_ms, now, tally)
   else

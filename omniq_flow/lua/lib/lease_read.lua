@@ -4,19 +4,21 @@
 -- Makes a lease of the job that stands first in a ready lane (of the group `gid`, or ungrouped when nil); lease_write writes it. nil: a ghost,
 -- whose hash is gone, is not waiting, or names another lane; it is forgotten, and the caller takes it off the lane. The lease token
 -- is `token` plus a number that Q:lease:seq makes unique.
--- lease: id, token, lock (digits), attempt, first (when it was first started, digits), gid, plan
+-- lease: id, key, token, lock (digits), attempt, first (when it was first started, digits), gid, plan
 -- reads Q:job:<id>, writes Q:idx:wait; 1 command, 2 for a ghost
 local function lease_read(Q, id, gid, now, lease_ms, token, tally)
-  local job = redis.call('HMGET', Q .. ':job:' .. id, 'state', 'gid', 'attempt', 'timeout_ms', 'first_started_ms', 'plan')
+  local key, at = Q .. ':job:' .. id, digits(now)
+  local job = redis.call('HMGET', key, 'state', 'attempt', 'gid', 'timeout_ms', 'plan', 'first_started_ms')
   tally.wait = true
   if job[1] ~= 'wait' then
     redis.call('ZREM', Q .. ':idx:wait', id)
     return nil
   end
-  if (job[2] or '') ~= (gid or '') then return nil end
+  if (job[3] or '') ~= (gid or '') then return nil end
   tally.leases = tally.leases + 1
   return {
-    id = id, token = token .. ':' .. digits(tally.leases), lock = digits(now + (lease_ms > 0 and lease_ms or tonumber(job[4]) or 0)),
-    attempt = (tonumber(job[3]) or 0) + 1, first = job[5] ~= '' and job[5] or digits(now), gid = gid, plan = job[6],
+    id = id, key = key, token = token .. ':' .. digits(tally.leases),
+    lock = digits(now + (lease_ms > 0 and lease_ms or tonumber(job[4]) or 0)), attempt = (tonumber(job[2]) or 0) + 1,
+    first = job[6] ~= '' and job[6] or at, gid = gid, plan = job[5],
   }
 end

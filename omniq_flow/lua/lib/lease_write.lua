@@ -10,8 +10,8 @@ local function lease_write(Q, leases, now, tally)
   local at, ids, locks, listed, size = digits(now), {}, {}, {}, 0
   for k, lease in ipairs(leases) do
     local id, lock = lease.id, lease.lock
-    redis.call('HSET', Q .. ':job:' .. id, 'state', 'active', 'attempt', digits(lease.attempt), 'lock_until_ms', lock, 'lease_token', lease.token,
-      'first_started_ms', lease.first, 'last_started_ms', at, 'updated_ms', at)
+    redis.call('HSET', lease.key, 'state', 'active', 'attempt', digits(lease.attempt), 'updated_ms', at, 'lease_token', lease.token,
+      'lock_until_ms', lock, 'first_started_ms', lease.first, 'last_started_ms', at)
     ids[k] = id
     locks[size + 1], locks[size + 2] = lock, id
     listed[size + 1], listed[size + 2] = at, id

@@ -6,14 +6,15 @@
 --
 -- i:       a number, or its digits
 -- keys:    R:out, R:out:<n>, R:tries (hash)
--- returns: {place = '<n>/<i>', done: its outcome is there, tries = attempts as lib/run_tries has them, nil when it is done}
+-- returns: {place = '<n>/<i>', done: its outcome is there, tries = attempts as lib/run_tries has them, false when it is
+--          done}
 -- cost:    2 commands the first time, none after
 local function run_child(run, node, i)
-  local place = node.n .. '/' .. i
+  local place = node.places .. i
   local child = run.children[place]
   if child then return child end
-  child = {place = place, done = run_has_outcome(run, node, i)}
-  if not child.done then child.tries = tries_read(run.R, place) end
+  local done = run_has_outcome(run, node, i)
+  child = {place = place, done = done, tries = not done and tries_read(run.R, place)}
   run.children[place] = child
   return child
 end

@@ -1,3 +1,4 @@
+--- @include "lib/digits"
 --- @include "lib/enqueue_job"
 --- @include "lib/enter_ready"
 --- @include "lib/write_job"
@@ -11,7 +12,7 @@ end
 -- The queue never gives a run's job up: errors and crashes are counted in the run.
 local function run_job_form(head, lease_ms)
   return {
-    payload = '{"flow":"' .. head.flow .. '"}', plan = head.plan, max_attempts = '1000000000', timeout_ms = lease_ms, backoff_ms = '0',
+    payload = '{"flow":"' .. head.flow .. '"}', plan = head.plan, max_attempts = '1000000000', timeout_ms = digits(lease_ms), backoff_ms = '0',
   }
 end
 
@@ -33,12 +34,12 @@ end
 --
 -- cost:    2 commands for a job that is not there, 1 for one that is
 local function run_jobs_write(Q, head, n, from, to, shape, now, front, tally, ids)
-  local form, before = run_job_form(head, shape.lease_ms), head.id .. '/' .. n .. '/'
+  local form, before, at, more = run_job_form(head, shape.lease_ms), head.id .. '/' .. n .. '/', digits(now), {'plan', head.plan}
   local first, last, step = from, to - 1, 1
   if front then first, last, step = to - 1, from, -1 end
   for i = first, last, step do
-    local id = before .. i .. '/0'
-    if write_job(Q, id, form, 'wait', now, tally) then ids[#ids + 1] = id end
+    local id = before .. digits(i) .. '/0'
+    if write_job(Q, id, form, 'wait', at, more, tally) then ids[#ids + 1] = id end
   end
 end
 

@@ -2,7 +2,8 @@
 -- A node's fields in R:nodes are `<n>:inputs left of open next tries began ended`; see docs/inside.md for what each one means.
 --
 -- keys:    R:nodes (hash)
--- returns: {n, inputs, left, of, open, next, tries, began, ended, changed = {}}; of and next are nil until known
+-- returns: {n, inputs, left, of, open, next, tries, began, ended, changed = {}, places = '<n>/', outs = key of R:out:<n>}; of and next are nil
+--          until known
 -- cost:    1 command the first time, none after
 local function run_node(run, n)
   local node = run.nodes[n]
@@ -13,7 +14,7 @@ local function run_node(run, n)
   node = {
     n = n, inputs = got[1] or '', left = tonumber(got[2]), of = tonumber(got[3]), open = tonumber(got[4]),
     next = tonumber(got[5]), tries = tonumber(got[6] or '0'), began = tonumber(got[7]), ended = tonumber(got[8]),
-    changed = {},
+    changed = {}, places = n .. '/', outs = run.R .. ':out:' .. n,
   }
   run.nodes[n] = node
   return node

@@ -5,7 +5,7 @@
 -- cost:    1 command
 local function run_has_outcome(run, node, i)
   if node.of then
-    return redis.call('HEXISTS', run.R .. ':out:' .. node.n, i) == 1
+    return redis.call('HEXISTS', node.outs, i) == 1
   end
   return redis.call('HEXISTS', run.R .. ':out', node.n) == 1
 end

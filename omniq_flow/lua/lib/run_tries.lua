@@ -19,5 +19,5 @@ local function tries_read(R, place)
 end
 
 local function tries_text(t)
-  return t.epoch .. '|' .. t.attempts .. '|' .. t.errors .. '|' .. t.crashes .. '|' .. t.token .. '|' .. t.began .. '|' .. t.spent .. '|' .. t.state
+  return string.format('%d|%d|%d|%d|%s|%s|%s|%s', t.epoch, t.attempts, t.errors, t.crashes, t.token, t.began, t.spent, t.state)
 end

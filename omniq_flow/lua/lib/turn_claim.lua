@@ -7,11 +7,12 @@
 --- @include "lib/run_begin"
 --- @include "lib/run_inputs"
 
---- Read the id of a job of a run into its lease: prefix (`<run>/<n>`), run, n, i (digits), epoch; false when it is no job of a run.
+--- Read the id of a job of a run into its lease: run, n, i (digits), epoch; false when it is no job of a run.
 local function job_named(lease)
-  local prefix, run, n, i, epoch = string.match(lease.id, '^((.+)/(%d+))/(%d+)/(%d+)$')
+  -- The id of a run has no slash. With a pattern that would take one, the matching goes back and forth.
+  local run, n, i, epoch = string.match(lease.id, '^([^/]+)/(%d+)/(%d+)/(%d+)$')
   if not run or not lease.plan or string.find(lease.id, '/0%d', #run + 1) then return false end
-  lease.prefix, lease.run, lease.n, lease.i, lease.epoch = prefix, run, tonumber(n), i, tonumber(epoch)
+  lease.run, lease.n, lease.i, lease.epoch = run, tonumber(n), i, tonumber(epoch)
   return true
 end
 
@@ -22,10 +23,11 @@ local function judge_job(run, lease, plans, hold)
   return word, word == 'DONE' and redis.call('HGETALL', run.R .. ':due')
 end
 
---- Begin a leased job: what it takes, and what is known of its attempts.
+--- Begin a leased job, and put what it takes into its lease, and what is known of its attempts.
 local function begin_job(run, lease, follow, now, sent)
-  local inputs, item = run_inputs(run, run_node(run, lease.n), tonumber(lease.i), follow, sent)
-  return 'BEGUN', {inputs, item, run_begin(run, lease.n, lease.i, lease.token, now)}
+  lease.inputs, lease.item = run_inputs(run, run_node(run, lease.n), tonumber(lease.i), follow, sent)
+  lease.tries = run_begin(run, lease.n, lease.i, lease.token, now)
+  return 'BEGUN'
 end
 
 --- The second half of a turn: claim jobs.
@@ -33,12 +35,12 @@ end
 --
 -- desk:    see run_desk; the caller closes it
 -- queues:  see turn_queues
--- returns: {heads, jobs, returned, owed, suspect}, as turn.lua replies them
+-- returns: {heads, jobs, others, returned, owed, suspect}, as turn.lua replies them
 local function turn_claim(message, desk, queues, now, client, seq)
   local MAX_SKIPPED, AWAY_MS = 200, {ALIEN = 5000, PLAN = 1000, BROKEN = 30000}
   local prefix = client .. '.' .. seq
-  local heads, jobs, returned, owed, suspect, sent = {}, {}, {}, {}, {}, {bytes = 0}
-  local places
+  local heads, jobs, others, returned, owed, suspect, sent = {}, {{}, {}, {}, {}}, {}, {}, {}, {}, {bytes = 0}
+  local begun, places = 0, {}
 
   local function judge(lease)
     if not job_named(lease) then
@@ -49,15 +51,30 @@ local function turn_claim(message, desk, queues, now, client, seq)
     return lease.word ~= 'SUSPECT'
   end
 
-  --- A lease as all replies begin: index in heads, i, epoch, lease.
-  local function row(queue, lease)
-    local place = places[lease.prefix]
-    if not place then
+  --- The index in heads of what a lease has in common with others of its queue, run and node.
+  local function place_of(queue, lease)
+    local nodes = places[lease.run] or {}
+    places[lease.run] = nodes
+    if not nodes[lease.n] then
       local _, head = desk.with(lease.run, function(run) return '', {queue, lease.run, lease.n, run.plan, run.queue} end)
-      place = #heads + 1
-      heads[place], places[lease.prefix] = head, place
+      heads[#heads + 1] = head
+      nodes[lease.n] = #heads
     end
-    return {place, lease.i, lease.epoch, string.sub(lease.token, #prefix + 2)}
+    return nodes[lease.n]
+  end
+
+  local function row(queue, lease)
+    return {place_of(queue, lease), lease.i, lease.epoch, string.sub(lease.token, #prefix + 2)}
+  end
+
+  local function tell_begun(queue, lease)
+    local t = lease.tries
+    begun = begun + 1
+    jobs[1][begun], jobs[2][begun], jobs[3][begun] = place_of(queue, lease), lease.i, string.sub(lease.token, #prefix + 2)
+    jobs[4][begun] = lease.item
+    if lease.epoch > 0 or t.attempts > 1 or t.errors + t.crashes > 0 or #lease.inputs > 0 then
+      others[#others + 1] = {begun, lease.epoch, t.attempts, t.errors, t.crashes, lease.inputs}
+    end
   end
 
   --- Tell how many begun children of the same node stand right behind each.
@@ -65,7 +82,7 @@ local function turn_claim(message, desk, queues, now, client, seq)
     local counts = {}
     for k = #leases, 1, -1 do
       local lease, behind = leases[k], leases[k + 1]
-      local next_one = behind and behind.word == 'BEGUN' and behind.prefix == lease.prefix and behind.i - 1 == tonumber(lease.i)
+      local next_one = behind and behind.word == 'BEGUN' and behind.run == lease.run and behind.n == lease.n and behind.i - 1 == tonumber(lease.i)
       counts[k] = next_one and counts[k + 1] + 1 or 0
     end
     return counts
@@ -83,9 +100,7 @@ local function turn_claim(message, desk, queues, now, client, seq)
         give_back(Q, lease, now, now + AWAY_MS[word], tally)
         returned[#returned + 1] = {queue, lease.id, word, more or ''}
       elseif word == 'BEGUN' then
-        local job, t = row(queue, lease), more[3]
-        job[5], job[6], job[7], job[8], job[9] = t.attempts, t.errors, t.crashes, more[2], more[1]
-        jobs[#jobs + 1] = job
+        tell_begun(queue, lease)
         staying[#staying + 1] = lease
       elseif word == 'SUSPECT' then
         suspect = row(queue, lease)
@@ -121,8 +136,8 @@ local function turn_claim(message, desk, queues, now, client, seq)
     if redis.call('EXISTS', Q .. ':paused') == 1 then return end
     local claimed, skipped = {}, 0
     places = {}
-    while #jobs + #owed < message.room and #suspect == 0 and skipped < MAX_SKIPPED do
-      local most = math.min(message.room - #jobs - #owed, MAX_SKIPPED - skipped)
+    while begun + #owed < message.room and #suspect == 0 and skipped < MAX_SKIPPED do
+      local most = math.min(message.room - begun - #owed, MAX_SKIPPED - skipped)
       local leases = lease_next(Q, most, now, message.lease_ms, prefix, tally, judge)
       if #leases == 0 then break end
       local staying = settle(Q, tally, queue, leases)
@@ -144,5 +159,5 @@ local function turn_claim(message, desk, queues, now, client, seq)
     end)
   end
   for _, queue in ipairs(fresh) do queues.on(queue, claim, queue) end
-  return heads, jobs, returned, owed, suspect
+  return heads, jobs, others, returned, owed, suspect
 end

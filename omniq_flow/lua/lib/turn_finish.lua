@@ -8,18 +8,26 @@
 
 --- Put something last into the list of a queue; lists = {queue..., [queue] = {...}}.
 local function line_up(lists, queue, one)
-  if not lists[queue] then
-    lists[#lists + 1] = queue
-    lists[queue] = {}
-  end
   local list = lists[queue]
+  if not list then
+    list = {}
+    lists[queue], lists[#lists + 1] = list, queue
+  end
   list[#list + 1] = one
 end
 
---- Record the ends of attempts; returns what became of each, and the windows that became ready: {k, run, head, n, from, to, shape, front}, lined
--- up by queue. More than 500 jobs, and those that wait for a group, are noted as due instead.
+--- Read the k-th end of an attempt into `finish`, one table for all: columns cost a message, and the script that reads it, far less than rows.
+local function read_finish(ends, k, finish)
+  local other = ends.others[k] or {0, 'ok', 0}
+  finish.i, finish.token, finish.body = ends.indices[k], ends.tokens[k], ends.bodies[k]
+  finish.epoch, finish.verdict, finish.delay_ms, finish.lists = other[1], other[2], other[3], other[4]
+end
+
+--- Record the ends of attempts; returns what became of each, {[k] = {word, due} | nil for RECORDED, ACKED and nothing due}, and the windows that
+-- became ready: {k, run, head, n, from, to, shape, front}, lined up by queue. More than 500 jobs, and those that wait for a group, are
+-- noted as due instead.
 local function record_all(message, desk, now)
-  local finished, windows, allowance = {}, {}, 500
+  local told, windows, allowance, finish = {}, {}, 500, {}
   local here, id, shapes, waits
 
   local function deliver(run, n, from, to, front)
@@ -35,20 +43,21 @@ local function record_all(message, desk, now)
     end
   end
 
-  local function record(run, n, finish)
+  local function record(run, n)
     local word = run_record(run, n, finish, shapes, now, deliver)
     return word, (waits or word == 'ALREADY') and redis.call('HGETALL', run.R .. ':due')
   end
 
-  for k, finish in ipairs(message.finishes) do
-    local head, word, more = message.heads[finish.head], 'ACKED', nil
-    if finish.verdict then
+  for k, place in ipairs(message.ends.heads) do
+    local head = message.heads[place]
+    read_finish(message.ends, k, finish)
+    if finish.verdict ~= '' then
       here, id, shapes, waits = k, head[2], message.shapes[head[4]], false
-      word, more = desk.with(id, record, head[3], finish)
+      local word, due = desk.with(id, record, head[3])
+      if word ~= 'RECORDED' or due and #due > 0 then told[k] = {word, due or {}} end
     end
-    finished[k] = {word, more or {}}
   end
-  return finished, windows
+  return told, windows
 end
 
 --- Enqueue windows of one queue in order, those at the front and those at the end together.
@@ -61,16 +70,20 @@ local function enqueue_windows(Q, tally, windows, now)
   enter_ready(Q, behind, nil, now, false, tally)
 end
 
---- End the leases of jobs of one queue in order: those that are tried again are given back.
-local function ack_jobs(Q, tally, acks, now)
-  local done, seen = {}, {}
-  for _, each in ipairs(acks) do
-    local lease = not seen[each.id] and lease_held(Q, each.id, each.token)
-    seen[each.id] = true
-    if lease and each.again_ms then
+--- End the leases of jobs of one queue in order: those that are tried again are given back. acks: k...
+local function ack_jobs(Q, tally, acks, message, told, now)
+  local done, seen, finish = {}, {}, {}
+  for _, k in ipairs(acks) do
+    local head = message.heads[message.ends.heads[k]]
+    read_finish(message.ends, k, finish)
+    local id = head[2] .. '/' .. head[3] .. '/' .. finish.i .. '/' .. finish.epoch
+    local lease = not seen[id] and lease_held(Q, id, finish.token)
+    local again = (finish.verdict == 'again' or finish.verdict == 'crashed') and not (told[k] and told[k][1] == 'GONE')
+    seen[id] = true
+    if lease and again then
       complete_jobs(Q, done, now, tally)
       done = {}
-      give_back(Q, lease, now, now + each.again_ms, tally)
+      give_back(Q, lease, now, now + finish.delay_ms, tally)
     elseif lease then
       done[#done + 1] = lease
     end
@@ -82,9 +95,9 @@ end
 --
 -- desk:    see run_desk; it is closed after recording
 -- queues:  see turn_queues
--- returns: finished, as turn.lua replies it
+-- returns: {{k, word, due | {why}}...}, as turn.lua replies it
 local function turn_finish(message, desk, queues, now)
-  local finished, windows = record_all(message, desk, now)
+  local told, windows = record_all(message, desk, now)
   desk.close()
 
   for _, queue in ipairs(windows) do
@@ -95,24 +108,23 @@ local function turn_finish(message, desk, queues, now)
     if not queues.on(queue, enqueue_windows, sound, now) then
       for _, each in ipairs(sound) do
         desk.with(each.head.id, run_due, each.n, each.from, each.to)
-        finished[each.k][2] = redis.call('HGETALL', each.run.R .. ':due')
+        told[each.k] = {'RECORDED', redis.call('HGETALL', each.run.R .. ':due')}
       end
     end
   end
 
-  local acks = {}
-  for k, finish in ipairs(message.finishes) do
-    local head, word = message.heads[finish.head], finished[k][1]
+  local acks, reply = {}, {}
+  for k, place in ipairs(message.ends.heads) do
+    local head = message.heads[place]
     local why = desk.broken(head[2])
-    if why then
-      finished[k] = {'BROKEN', {why}}
-    elseif #finished[k][2] == 0 and word ~= 'STALE' and word ~= 'UNSTAGED' then
-      local again = (finish.verdict == 'again' or finish.verdict == 'crashed') and word ~= 'GONE'
-      line_up(acks, head[1], {
-        id = head[2] .. '/' .. head[3] .. '/' .. finish.i .. '/' .. finish.epoch, token = finish.token, again_ms = again and (finish.delay_ms or 0),
-      })
+    if why then told[k] = {'BROKEN', {why}} end
+    local word, due = 'RECORDED', {}
+    if told[k] then
+      word, due = told[k][1], told[k][2]
+      reply[#reply + 1] = {k, word, due}
     end
+    if #due == 0 and word ~= 'STALE' and word ~= 'UNSTAGED' then line_up(acks, head[1], k) end
   end
-  for _, queue in ipairs(acks) do queues.on(queue, ack_jobs, acks[queue], now) end
-  return finished
+  for _, queue in ipairs(acks) do queues.on(queue, ack_jobs, acks[queue], message, told, now) end
+  return reply
 end

@@ -105,7 +105,7 @@ def test_children_of_one_fan_out_that_end_together_hand_out_250_more_in_all(
     (job,) = bench.turn(seq=1).jobs
     lists = (PackedList("1", (2,), [b"1"] * 2000),)
     message = bench.end(job, body="L2000", lists=lists)
-    message["lists"][0]["items"] = ["1"] * 2000
+    message["other"][3][0]["items"] = ["1"] * 2000
     bench.turn(message, seq=2, claim=False)
     redis_client.delete(f"{{run:{run.id}}}:due")
     if limited:
