@@ -32,10 +32,10 @@ if redis.call('EXISTS', Q .. ':paused') == 1 then
   return {'PAUSED'}
 end
 
-local tally, most = {}, math.min(count, 1000)
+local tally, most, how = {}, math.min(count, 1000), leasing(now, tonumber(ARGV[3]), client .. '.' .. ARGV[5])
 claimed = {}
 while #claimed < most do
-  local leases = lease_next(Q, most - #claimed, now, tonumber(ARGV[3]), client .. '.' .. ARGV[5], tally)
+  local leases = lease_next(Q, most - #claimed, how, tally)
   if #leases == 0 then
     break
   end

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 --- @include "lib/anchor"
 --- @include "lib/clock"
+--- @include "lib/digits"
 --- @include "lib/run_open"
 --- @include "lib/run_begin"
 --- @include "lib/run_inputs"
@@ -31,6 +32,6 @@ if word == 'DONE' then return {word, run.plan, run.queue, redis.call('HGETALL', 
 if word == 'SUSPECT' then return {word, run.plan, run.queue} end
 if word ~= 'BEGUN' then return {word} end
 local inputs, item = run_inputs(run, run_node(run, n), i, 0, {bytes = 0})
-local t = run_begin(run, n, i, token, now)
+local t = run_begin(run, n, i, token, now, digits(now))
 run_close(run, now)
 return {word, run.plan, run.queue, t.attempts, t.errors, t.crashes, inputs, item}

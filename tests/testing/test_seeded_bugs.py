@@ -62,7 +62,7 @@ def due_told_once() -> AbstractContextManager[None]:
 
 def outcome_overwritten() -> AbstractContextManager[None]:
     return other_lua(
-        ("lib/run_child", "done = run_has_outcome(run, node, i)", "done = false"),
+        ("lib/run_child", "done = not text and run_has_outcome(run, node, i)", "done = false"),
         ("lib/run_record", "if t.epoch ~= finish.epoch or t.token ~= finish.token then return 'STALE' end", ""),
     )
 

@@ -19,14 +19,15 @@ local function complete_jobs(Q, leases, now, tally)
   local surplus = redis.call('LLEN', line) + math.min(count, KEPT) - KEPT
   if surplus > 0 then
     local trimmed = redis.call('RPOP', line, math.min(surplus, MOST))
-    for _, id in ipairs(trimmed) do
-      local key = Q .. ':job:' .. id
+    for k = 1, #trimmed do
+      local key = Q .. ':job:' .. trimmed[k]
       if redis.call('HGET', key, 'state') == 'completed' then over[#over + 1] = key end
     end
     in_portions('ZREM', Q .. ':idx:completed', trimmed)
   end
 
-  for k, lease in ipairs(leases) do
+  for k = 1, count do
+    local lease = leases[k]
     local id, key, gid = lease.id, lease.key, lease.gid
     ids[k] = id
     if k < first then
@@ -34,9 +35,9 @@ local function complete_jobs(Q, leases, now, tally)
     else
       redis.call('HSET', key, 'state', 'completed', 'updated_ms', at, 'lock_until_ms', '', 'lease_token', '', 'spent', lease.token .. ' OK',
         'completed_ms', at)
-      kept[#kept + 1] = id
-      listed[#listed + 1] = at
-      listed[#listed + 1] = id
+      local place = k - first + 1
+      kept[place] = id
+      listed[2 * place - 1], listed[2 * place] = at, id
     end
     if gid then
       if not freed[gid] then groups[#groups + 1] = gid end

@@ -8,8 +8,8 @@
 local function enter_ready(Q, ids, gid, now, front, tally)
   if #ids == 0 then return end
   local at, listed = digits(now), {}
-  for k, id in ipairs(ids) do
-    listed[2 * k - 1], listed[2 * k] = at, id
+  for k = 1, #ids do
+    listed[2 * k - 1], listed[2 * k] = at, ids[k]
   end
   in_portions(front and 'LPUSH' or 'RPUSH', gid and Q .. ':g:' .. gid .. ':wait' or Q .. ':wait', ids)
   in_portions('ZADD', Q .. ':idx:wait', listed)

@@ -9,7 +9,7 @@
 -- the delayed lane when due_ms > now.
 -- writes Q:job:<id> Q:active Q:wait Q:g:<gid>:* Q:groups:ready Q:delayed Q:idx:*; 5 to 11 commands
 local function give_back(Q, lease, now, due_ms, tally)
-  local attempt = digits(math.max(0, lease.attempt - 1))
+  local attempt = digits(math.max(0, tonumber(lease.attempt) - 1))
   local reply
   if due_ms > now then
     reply = end_lease(Q, lease, 'delayed', now, {'RELEASED'}, {'attempt', attempt, 'due_ms', digits(due_ms)}, tally)

@@ -1,4 +1,3 @@
---- @include "lib/digits"
 --- @include "lib/run_node"
 --- @include "lib/run_child"
 
@@ -27,10 +26,11 @@ end
 
 --- Its second half: note that the attempt begins, when run_may_begin says so; run_close writes it.
 --
+-- at:      now in digits
 -- returns: the tries
 -- repeat:  the same token again changes nothing
 -- cost:    none
-local function run_begin(run, n, i, token, now)
+local function run_begin(run, n, i, token, now, at)
   local node = run_node(run, n)
   local child = run_child(run, node, i)
   local t = child.tries
@@ -41,7 +41,7 @@ local function run_begin(run, n, i, token, now)
   end
   t.attempts = t.attempts + 1
   t.token = token
-  t.began = digits(now)
+  t.began = at
   run_tried(run, child)
   node_set(node, 'tries', node.tries + 1)
   if not node.began then node_set(node, 'began', now) end

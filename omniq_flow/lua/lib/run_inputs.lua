@@ -53,9 +53,8 @@ local function own_item(run, node, i, follow, sent)
   if sent.bytes >= INPUTS_FULL then return false end
   local own, ahead = node.own, node.ahead
   if ahead[i] == nil then
-    for k, each in ipairs(run_slice(run.R, own.list and run.R .. own.list, own.n, i, i + follow + 1, INPUTS_FULL - sent.bytes)) do
-      ahead[i + k - 1] = each
-    end
+    local items = run_slice(run.R, own.list and run.R .. own.list, own.n, i, i + follow + 1, INPUTS_FULL - sent.bytes)
+    for k = 1, #items do ahead[i + k - 1] = items[k] end
   end
   local item = ahead[i] or false
   if item then sent.bytes = sent.bytes + #item end
@@ -80,7 +79,8 @@ local function run_inputs(run, node, i, follow, sent)
     if not item then inputs[1] = {node.own.word, 'far'} end
   end
   run.sent = run.sent or {}
-  for _, word in ipairs(node.shared) do
+  for k = 1, #node.shared do
+    local word = node.shared[k]
     if not run.sent[word] then
       run.sent[word] = true
       inputs[#inputs + 1] = shared_input(run, word, sent)

@@ -37,9 +37,13 @@ local function run_jobs_write(Q, head, n, from, to, shape, now, front, tally, id
   local form, before, at, more = run_job_form(head, shape.lease_ms), head.id .. '/' .. n .. '/', digits(now), {'plan', head.plan}
   local first, last, step = from, to - 1, 1
   if front then first, last, step = to - 1, from, -1 end
+  local size = #ids
   for i = first, last, step do
     local id = before .. digits(i) .. '/0'
-    if write_job(Q, id, form, 'wait', at, more, tally) then ids[#ids + 1] = id end
+    if write_job(Q, id, form, 'wait', at, more, tally) then
+      size = size + 1
+      ids[size] = id
+    end
   end
 end
 

@@ -37,7 +37,7 @@ end
 -- returns: 'RECORDED' | 'ALREADY' (this attempt's end is recorded, or the outcome is there) | 'STALE' | 'UNSTAGED' (a staged list is gone:
 --          stage it again); nothing is changed for the last three
 -- repeat:  ALREADY, nothing changes
--- cost:    2-3 commands, plus those of lists
+-- cost:    1-3 commands, plus those of lists
 local function run_record(run, n, finish, shapes, now, deliver)
   local node = run_node(run, n)
   local child = run_child(run, node, finish.i)

@@ -6,7 +6,7 @@
 -- returns: {bytes | false...}, their bytes in all; stops at `to`, or once there are `budget` bytes or more
 -- cost:    1-6 commands for up to 500 small elements
 local function run_slice(R, list, n, from, to, budget)
-  local items, bytes, step = {}, 0, 8
+  local items, size, bytes, step = {}, 0, 0, 8
   while from < to and bytes < budget do
     local upto = math.min(to, from + step)
     local part
@@ -18,12 +18,14 @@ local function run_slice(R, list, n, from, to, budget)
       part = redis.call('HMGET', R .. ':out:' .. n, unpack(indices))
     end
     if #part == 0 then break end
-    for _, item in ipairs(part) do
-      items[#items + 1] = item
+    for k = 1, #part do
+      local item = part[k]
+      items[size + k] = item
       bytes = bytes + (item and #item or 0)
     end
+    size = size + #part
     from = upto
-    step = math.max(1, math.min(250, 3 * #items, math.floor((budget - bytes) / (bytes / #items + 1))))
+    step = math.max(1, math.min(250, 3 * size, math.floor((budget - bytes) / (bytes / size + 1))))
   end
   return items, bytes
 end

@@ -5,8 +5,7 @@
 --
 -- keys:    R:tries (hash)
 -- cost:    1 command to read
-local function tries_read(R, place)
-  local text = redis.call('HGET', R .. ':tries', place)
+local function tries_of(text)
   if not text then
     return {epoch = 0, attempts = 0, errors = 0, crashes = 0, token = '', began = '0', spent = '', state = ''}
   end
@@ -16,6 +15,10 @@ local function tries_read(R, place)
     epoch = tonumber(epoch), attempts = tonumber(attempts), errors = tonumber(errors), crashes = tonumber(crashes),
     token = token, began = began, spent = spent, state = state,
   }
+end
+
+local function tries_read(R, place)
+  return tries_of(redis.call('HGET', R .. ':tries', place))
 end
 
 local function tries_text(t)

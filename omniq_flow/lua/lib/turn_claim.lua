@@ -1,33 +1,44 @@
 --- @include "lib/complete_jobs"
+--- @include "lib/digits"
 --- @include "lib/give_back"
---- @include "lib/lease_held"
+--- @include "lib/lease_check"
 --- @include "lib/lease_next"
 --- @include "lib/replay_get"
 --- @include "lib/replay_put"
 --- @include "lib/run_begin"
 --- @include "lib/run_inputs"
 
---- Read the id of a job of a run into its lease: run, n, i (digits), epoch; false when it is no job of a run.
-local function job_named(lease)
+--- Read the id of a job of a run: run, n, i (digits), epoch; nil when it is no job of a run.
+local function job_named(id)
   -- The id of a run has no slash. With a pattern that would take one, the matching goes back and forth.
-  local run, n, i, epoch = string.match(lease.id, '^([^/]+)/(%d+)/(%d+)/(%d+)$')
-  if not run or not lease.plan or string.find(lease.id, '/0%d', #run + 1) then return false end
-  lease.run, lease.n, lease.i, lease.epoch = run, tonumber(n), i, tonumber(epoch)
-  return true
+  local run, n, i, epoch = string.match(id, '^([^/]+)/(%d+)/(%d+)/(%d+)$')
+  if not run or string.find(id, '/0%d', #run + 1) then return nil end
+  return run, tonumber(n), i, tonumber(epoch)
 end
 
 --- Say what is to become of a job; reads only.
-local function judge_job(run, lease, plans, hold)
-  if run.status == 'running' and not plans[run.plan] then return 'PLAN', run.plan end
-  local word = run_may_begin(run, lease.n, lease.i, lease.epoch, lease.token, hold)
+local function judge_job(run, n, i, epoch, token, message)
+  if run.status == 'running' and not message.plans[run.plan] then return 'PLAN', run.plan end
+  local word = run_may_begin(run, n, i, epoch, token, message.hold)
   return word, word == 'DONE' and redis.call('HGETALL', run.R .. ':due')
 end
 
---- Begin a leased job, and put what it takes into its lease, and what is known of its attempts.
-local function begin_job(run, lease, follow, now, sent)
-  lease.inputs, lease.item = run_inputs(run, run_node(run, lease.n), tonumber(lease.i), follow, sent)
-  lease.tries = run_begin(run, lease.n, lease.i, lease.token, now)
-  return 'BEGUN'
+--- Begin leased jobs [from, to] of a run: note it, and put into each what it takes and what is known of its attempts.
+local function begin_jobs(run, leases, from, to, now, at, sent)
+  local follow, behind = 0, nil
+  for k = to, from, -1 do
+    local job = leases[k].job
+    follow = behind and behind.n == job.n and behind.index == job.index + 1 and follow + 1 or 0
+    job.follow, behind = follow, job
+  end
+  for k = from, to do
+    local job = leases[k].job
+    job.inputs, job.item = run_inputs(run, run_node(run, job.n), job.index, job.follow, sent)
+  end
+  for k = from, to do
+    local job = leases[k].job
+    job.tries = run_begin(run, job.n, job.i, leases[k].token, now, at)
+  end
 end
 
 --- The second half of a turn: claim jobs.
@@ -38,78 +49,86 @@ end
 -- returns: {heads, jobs, others, returned, owed, suspect}, as turn.lua replies them
 local function turn_claim(message, desk, queues, now, client, seq)
   local MAX_SKIPPED, AWAY_MS = 200, {ALIEN = 5000, PLAN = 1000, BROKEN = 30000}
-  local prefix = client .. '.' .. seq
-  local heads, jobs, others, returned, owed, suspect, sent = {}, {{}, {}, {}, {}}, {}, {}, {}, {}, {bytes = 0}
-  local begun, places = 0, {}
+  local heads, others, returned, owed, suspect, sent, begun = {}, {}, {}, {}, {}, {bytes = 0}, 0
+  local of_heads, indices, numbers, items, places = {}, {}, {}, {}, {}
+  local at, prefix = digits(now), client .. '.' .. seq
+  local how = leasing(now, message.lease_ms, prefix)
 
+  --- Judge what is to become of a leased job: lease.job = {word, more, ...}.
   local function judge(lease)
-    if not job_named(lease) then
-      lease.word = 'ALIEN'
+    local run, n, i, epoch = job_named(lease.id)
+    if not run or not lease.plan then
+      lease.job = {word = 'ALIEN'}
       return true
     end
-    lease.word, lease.more = desk.with(lease.run, judge_job, lease, message.plans, message.hold)
-    return lease.word ~= 'SUSPECT'
+    local word, more = desk.with(run, judge_job, n, i, epoch, lease.token, message)
+    lease.job = {
+      word = word, more = more, run = run, n = n, i = i, index = tonumber(i), epoch = epoch, follow = 0, inputs = false, item = false, tries = false,
+    }
+    return word ~= 'SUSPECT'
   end
 
-  --- The index in heads of what a lease has in common with others of its queue, run and node.
-  local function place_of(queue, lease)
-    local nodes = places[lease.run] or {}
-    places[lease.run] = nodes
-    if not nodes[lease.n] then
-      local _, head = desk.with(lease.run, function(run) return '', {queue, lease.run, lease.n, run.plan, run.queue} end)
-      heads[#heads + 1] = head
-      nodes[lease.n] = #heads
-    end
-    return nodes[lease.n]
+  --- The index in heads of what a job has in common with others of its queue, run and node.
+  local function place_of(queue, job)
+    local nodes = places[job.run]
+    if nodes and nodes[job.n] then return nodes[job.n] end
+    local _, head = desk.with(job.run, function(run) return '', {queue, job.run, job.n, run.plan, run.queue} end)
+    places[job.run] = nodes or {}
+    places[job.run][job.n] = #heads + 1
+    heads[#heads + 1] = head
+    return #heads
   end
 
-  local function row(queue, lease)
-    return {place_of(queue, lease), lease.i, lease.epoch, string.sub(lease.token, #prefix + 2)}
+  local function number_of(lease)
+    return string.sub(lease.token, #prefix + 2)
   end
 
   local function tell_begun(queue, lease)
-    local t = lease.tries
+    local job = lease.job
+    local t, inputs = job.tries, job.inputs
     begun = begun + 1
-    jobs[1][begun], jobs[2][begun], jobs[3][begun] = place_of(queue, lease), lease.i, string.sub(lease.token, #prefix + 2)
-    jobs[4][begun] = lease.item
-    if lease.epoch > 0 or t.attempts > 1 or t.errors + t.crashes > 0 or #lease.inputs > 0 then
-      others[#others + 1] = {begun, lease.epoch, t.attempts, t.errors, t.crashes, lease.inputs}
+    of_heads[begun], indices[begun], numbers[begun], items[begun] = place_of(queue, job), job.i, number_of(lease), job.item
+    if job.epoch > 0 or t.attempts > 1 or t.errors + t.crashes > 0 or #inputs > 0 then
+      others[#others + 1] = {begun, job.epoch, t.attempts, t.errors, t.crashes, inputs}
     end
   end
 
-  --- Tell how many begun children of the same node stand right behind each.
-  local function following(leases)
-    local counts = {}
-    for k = #leases, 1, -1 do
-      local lease, behind = leases[k], leases[k + 1]
-      local next_one = behind and behind.word == 'BEGUN' and behind.run == lease.run and behind.n == lease.n and behind.i - 1 == tonumber(lease.i)
-      counts[k] = next_one and counts[k + 1] + 1 or 0
+  --- Begin those that were judged to be; those of one run that follow each other are one part of the work on it: what breaks it breaks them all.
+  local function begin_all(leases)
+    local from = 1
+    while from <= #leases do
+      local to, job = from, leases[from].job
+      if job.word == 'BEGUN' then
+        while leases[to + 1] and leases[to + 1].job.word == 'BEGUN' and leases[to + 1].job.run == job.run do to = to + 1 end
+        local word, why = desk.with(job.run, begin_jobs, leases, from, to, now, at, sent)
+        for k = from, word == 'BROKEN' and to or 0 do leases[k].job.word, leases[k].job.more = word, why end
+      end
+      from = to + 1
     end
-    return counts
   end
 
   --- Do with leased jobs what was judged of them; returns those that stay leased.
   local function settle(Q, tally, queue, leases)
-    local staying, over, counts = {}, {}, following(leases)
-    for k, lease in ipairs(leases) do
-      if lease.word == 'BEGUN' then lease.word, lease.more = desk.with(lease.run, begin_job, lease, counts[k], now, sent) end
-      local word, more = lease.word, lease.more
-      if AWAY_MS[word] then
+    local staying, over = {}, {}
+    begin_all(leases)
+    for k = 1, #leases do
+      local lease = leases[k]
+      local job = lease.job
+      local word, more = job.word, job.more
+      if word == 'BEGUN' then
+        tell_begun(queue, lease)
+        staying[#staying + 1] = lease
+      elseif word == 'SUSPECT' then
+        suspect = {place_of(queue, job), job.i, job.epoch, number_of(lease)}
+        staying[#staying + 1] = lease
+      elseif word == 'DONE' and #more > 0 then
+        owed[#owed + 1] = {place_of(queue, job), job.i, job.epoch, number_of(lease), more}
+        staying[#staying + 1] = lease
+      elseif AWAY_MS[word] then
         complete_jobs(Q, over, now, tally)
         over = {}
         give_back(Q, lease, now, now + AWAY_MS[word], tally)
         returned[#returned + 1] = {queue, lease.id, word, more or ''}
-      elseif word == 'BEGUN' then
-        tell_begun(queue, lease)
-        staying[#staying + 1] = lease
-      elseif word == 'SUSPECT' then
-        suspect = row(queue, lease)
-        staying[#staying + 1] = lease
-      elseif word == 'DONE' and #more > 0 then
-        local debt = row(queue, lease)
-        debt[5] = more
-        owed[#owed + 1] = debt
-        staying[#staying + 1] = lease
       else
         over[#over + 1] = lease
       end
@@ -122,8 +141,8 @@ local function turn_claim(message, desk, queues, now, client, seq)
     local leases = {}
     places = {}
     for k = 1, #claims, 2 do
-      local lease = lease_held(Q, claims[k], claims[k + 1])
-      if lease then
+      local refused, lease = lease_check(Q, claims[k], claims[k + 1])
+      if not refused then
         lease.plan = true
         judge(lease)
         leases[#leases + 1] = lease
@@ -137,14 +156,13 @@ local function turn_claim(message, desk, queues, now, client, seq)
     local claimed, skipped = {}, 0
     places = {}
     while begun + #owed < message.room and #suspect == 0 and skipped < MAX_SKIPPED do
-      local most = math.min(message.room - begun - #owed, MAX_SKIPPED - skipped)
-      local leases = lease_next(Q, most, now, message.lease_ms, prefix, tally, judge)
+      local leases = lease_next(Q, math.min(message.room - begun - #owed, MAX_SKIPPED - skipped), how, tally, judge)
       if #leases == 0 then break end
       local staying = settle(Q, tally, queue, leases)
       skipped = skipped + #leases - #staying
-      for _, lease in ipairs(staying) do
-        claimed[#claimed + 1] = lease.id
-        claimed[#claimed + 1] = lease.token
+      for k = 1, #staying do
+        claimed[#claimed + 1] = staying[k].id
+        claimed[#claimed + 1] = staying[k].token
       end
     end
     if #claimed > 0 then replay_put(Q, client, tonumber(seq), claimed) end
@@ -159,5 +177,5 @@ local function turn_claim(message, desk, queues, now, client, seq)
     end)
   end
   for _, queue in ipairs(fresh) do queues.on(queue, claim, queue) end
-  return heads, jobs, others, returned, owed, suspect
+  return heads, {of_heads, indices, numbers, items}, others, returned, owed, suspect
 end

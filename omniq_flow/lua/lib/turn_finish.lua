@@ -1,6 +1,7 @@
 --- @include "lib/complete_jobs"
 --- @include "lib/enter_ready"
 --- @include "lib/give_back"
+--- @include "lib/lease_check"
 --- @include "lib/lease_held"
 --- @include "lib/run_due"
 --- @include "lib/run_jobs"
@@ -18,9 +19,13 @@ end
 
 --- Read the k-th end of an attempt into `finish`, one table for all: columns cost a message, and the script that reads it, far less than rows.
 local function read_finish(ends, k, finish)
-  local other = ends.others[k] or {0, 'ok', 0}
+  local other = ends.others[k]
   finish.i, finish.token, finish.body = ends.indices[k], ends.tokens[k], ends.bodies[k]
-  finish.epoch, finish.verdict, finish.delay_ms, finish.lists = other[1], other[2], other[3], other[4]
+  if other then
+    finish.epoch, finish.verdict, finish.delay_ms, finish.lists = other[1], other[2], other[3], other[4]
+  else
+    finish.epoch, finish.verdict, finish.delay_ms, finish.lists = 0, 'ok', 0, nil
+  end
 end
 
 --- Record the ends of attempts; returns what became of each, {[k] = {word, due} | nil for RECORDED, ACKED and nothing due}, and the windows that
@@ -43,19 +48,32 @@ local function record_all(message, desk, now)
     end
   end
 
-  local function record(run, n)
-    local word = run_record(run, n, finish, shapes, now, deliver)
-    return word, (waits or word == 'ALREADY') and redis.call('HGETALL', run.R .. ':due')
+  -- Those that follow each other of one node are one part of the work on their run: what breaks it breaks them all.
+  local function record(run, n, from, to)
+    for k = from, to do
+      read_finish(message.ends, k, finish)
+      here, waits = k, false
+      local word = run_record(run, n, finish, shapes, now, deliver)
+      if waits or word == 'ALREADY' then
+        told[k] = {word, redis.call('HGETALL', run.R .. ':due')}
+      elseif word ~= 'RECORDED' then
+        told[k] = {word, {}}
+      end
+    end
   end
 
-  for k, place in ipairs(message.ends.heads) do
-    local head = message.heads[place]
-    read_finish(message.ends, k, finish)
-    if finish.verdict ~= '' then
-      here, id, shapes, waits = k, head[2], message.shapes[head[4]], false
-      local word, due = desk.with(id, record, head[3])
-      if word ~= 'RECORDED' or due and #due > 0 then told[k] = {word, due or {}} end
+  local places, others, from = message.ends.heads, message.ends.others, 1
+  local function only_acked(k) return others[k] and others[k][2] == '' end
+  while from <= #places do
+    local to, head = from, message.heads[places[from]]
+    if not only_acked(from) then
+      while places[to + 1] == places[from] and not only_acked(to + 1) do to = to + 1 end
+      id, shapes = head[2], message.shapes[head[4]]
+      if desk.with(id, record, head[3], from, to) == 'GONE' then
+        for k = from, to do told[k] = {'GONE', {}} end
+      end
     end
+    from = to + 1
   end
   return told, windows
 end
@@ -73,20 +91,23 @@ end
 --- End the leases of jobs of one queue in order: those that are tried again are given back. acks: k...
 local function ack_jobs(Q, tally, acks, message, told, now)
   local done, seen, finish = {}, {}, {}
-  for _, k in ipairs(acks) do
-    local head = message.heads[message.ends.heads[k]]
+  for at = 1, #acks do
+    local k = acks[at]
     read_finish(message.ends, k, finish)
-    local id = head[2] .. '/' .. head[3] .. '/' .. finish.i .. '/' .. finish.epoch
-    local lease = not seen[id] and lease_held(Q, id, finish.token)
-    local again = (finish.verdict == 'again' or finish.verdict == 'crashed') and not (told[k] and told[k][1] == 'GONE')
-    seen[id] = true
-    if lease and again then
+    local head = message.heads[message.ends.heads[k]]
+    head.before = head.before or head[2] .. '/' .. head[3] .. '/'
+    local id = head.before .. finish.i .. (finish.epoch == 0 and '/0' or '/' .. finish.epoch)
+    if seen[id] then
+      -- Acked above: its lease is held by nobody any more.
+    elseif (finish.verdict == 'again' or finish.verdict == 'crashed') and not (told[k] and told[k][1] == 'GONE') then
+      local refused, lease = lease_check(Q, id, finish.token)
       complete_jobs(Q, done, now, tally)
       done = {}
-      give_back(Q, lease, now, now + finish.delay_ms, tally)
-    elseif lease then
-      done[#done + 1] = lease
+      if not refused then give_back(Q, lease, now, now + finish.delay_ms, tally) end
+    else
+      done[#done + 1] = lease_held(Q, id, finish.token)
     end
+    seen[id] = true
   end
   complete_jobs(Q, done, now, tally)
 end
@@ -113,17 +134,14 @@ local function turn_finish(message, desk, queues, now)
     end
   end
 
-  local acks, reply = {}, {}
-  for k, place in ipairs(message.ends.heads) do
-    local head = message.heads[place]
+  local acks, reply, places = {}, {}, message.ends.heads
+  for k = 1, #places do
+    local head = message.heads[places[k]]
     local why = desk.broken(head[2])
     if why then told[k] = {'BROKEN', {why}} end
-    local word, due = 'RECORDED', {}
-    if told[k] then
-      word, due = told[k][1], told[k][2]
-      reply[#reply + 1] = {k, word, due}
-    end
-    if #due == 0 and word ~= 'STALE' and word ~= 'UNSTAGED' then line_up(acks, head[1], k) end
+    local one = told[k]
+    if one then reply[#reply + 1] = {k, one[1], one[2]} end
+    if not one or #one[2] == 0 and one[1] ~= 'STALE' and one[1] ~= 'UNSTAGED' then line_up(acks, head[1], k) end
   end
   for _, queue in ipairs(acks) do queues.on(queue, ack_jobs, acks[queue], message, told, now) end
   return reply

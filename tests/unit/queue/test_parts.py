@@ -136,11 +136,11 @@ def test_a_job_that_goes_to_the_front_overtakes_nobody_in_its_group(redis_client
 
 def test_a_leased_job_has_all_that_the_ends_of_a_lease_need(redis_client: redis.Redis, seed: Seed) -> None:
     seed.job("a", "wait", timeout_ms=700)
-    lease = "tally.leases = 0 local lease = lease_read(Q, 'a', nil, 5, 0, 't', tally)"
+    lease = "tally.leases = 0 local lease = lease_read(Q, 'a', nil, leasing(5, 0, 't'), tally)"
     told = "return {lease.id, lease.token, lease.attempt, lease.lock, lease.first, tostring(lease.gid)}"
-    assert do(redis_client, "lease_read", f"{lease} {told}") == [b"a", b"t:1", 1, b"705", b"5", b"nil"]
+    assert do(redis_client, "lease_read", f"{lease} {told}") == [b"a", b"t:1", b"1", b"705", b"5", b"nil"]
     redis_client.hdel("{q}:job:a", "timeout_ms", "attempt")
-    assert do(redis_client, "lease_read", f"{lease} {told}") == [b"a", b"t:1", 1, b"5", b"5", b"nil"]
+    assert do(redis_client, "lease_read", f"{lease} {told}") == [b"a", b"t:1", b"1", b"5", b"5", b"nil"]
 
 
 def test_a_long_error_is_cut(redis_client: redis.Redis) -> None:
