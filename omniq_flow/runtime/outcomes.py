@@ -57,6 +57,8 @@ def pack(node: int, data: bytes, sources: Sequence[Source], what: str, *, by_ele
     Raises TooLarge when a single value or element is over the size limit (lists as a whole are not limited), NotSerialisable when
     something that feeds a fan-out is no list; nothing was stored then. A child's result is one element: not ``by_element``.
     """
+    if not sources and len(data) <= LONG_LIST_BYTES:
+        return Packed(data)
     body, lists = data, []
     for source in sources:
         items = _elements(_project(node, data, source.path, what), what, source.path)

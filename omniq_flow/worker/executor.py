@@ -55,7 +55,7 @@ class Executor:
         self._client, self._served, self._processes = client, served, processes
         self._done, self._freed = done, freed
         self._threads = Threads()
-        self._tasks: dict[asyncio.Task[None], Claimed] = {}
+        self._running: dict[int, tuple[Claimed, asyncio.Task[None]]] = {}
         self._abandoned = 0
         self._closing = False
         self._random = random.Random()  # noqa: S311  # jitter, no secret
@@ -63,12 +63,12 @@ class Executor:
     @property
     def busy(self) -> int:
         """How many places are taken."""
-        return len(self._tasks) + self._abandoned
+        return len(self._running) + self._abandoned
 
     @property
     def running(self) -> list[Claimed]:
         """The attempts that are running; their leases are to be renewed."""
-        return list(self._tasks.values())
+        return [claimed for claimed, _ in self._running.values()]
 
     def begin(self, claimed: Claimed, *, apart: bool = False) -> None:
         """Run an attempt; ``done`` is called with its ending.
@@ -78,17 +78,18 @@ class Executor:
         """
         if apart:
             self._apart.add(claimed.attempt.token)
-        self._tasks[asyncio.get_running_loop().create_task(self._run(claimed), name=claimed.job)] = claimed
+        task = asyncio.get_running_loop().create_task(self._run(claimed), name=claimed.job)
+        self._running[id(claimed)] = (claimed, task)
 
     async def close(self) -> None:
         """Cut off what still runs, unrecorded: its leases run out and other workers take it over."""
         self._closing = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            log.warning("%s is cut off; its lease runs out and another worker takes it over", self._tasks[task].job)
+        running = list(self._running.values())
+        for claimed, task in running:
+            log.warning("%s is cut off; its lease runs out and another worker takes it over", claimed.job)
             task.cancel()
-        if tasks:
-            _, deaf = await asyncio.wait(tasks, timeout=CUT_OFF_S)
+        if running:
+            _, deaf = await asyncio.wait([task for _, task in running], timeout=CUT_OFF_S)
             for task in deaf:
                 log.warning("%s does not let itself be cancelled and is left behind", task.get_name())
         self._threads.close()
@@ -111,7 +112,7 @@ class Executor:
                 return
             ending = self._failed(claimed, recipe, values, error, phase)
         finally:
-            del self._tasks[cast("asyncio.Task[None]", asyncio.current_task())]
+            del self._running[id(claimed)]
         self._end(claimed, recipe, values, ending)
 
     def _end(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any], ending: Ending) -> None:
@@ -139,11 +140,11 @@ class Executor:
     def _aside(self, claimed: Claimed, work: Coroutine[Any, Any, None]) -> None:
         """Do what an attempt needs after its step; it keeps its place meanwhile."""
         task = asyncio.get_running_loop().create_task(work, name=claimed.job)
-        self._tasks[task] = claimed
+        self._running[id(task)] = (claimed, task)
         task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        del self._running[id(task)]
         self._freed()
 
     def _processes_for(self, claimed: Claimed, recipe: Recipe) -> Processes | None:

@@ -79,7 +79,8 @@ class Isolation:
 
     def ended(self, claimed: Claimed) -> None:
         """Note that an attempt has ended."""
-        self._apart = [each for each in self._apart if each is not claimed]
+        if self._apart:
+            self._apart = [each for each in self._apart if each is not claimed]
         self._let_others_in(claimed)
 
     def _lose_patience(self, suspect: Claimed) -> None:
