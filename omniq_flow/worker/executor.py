@@ -212,6 +212,8 @@ class Executor:
 
     async def _threaded(self, code: NodeCode, values: Mapping[str, Any], timeout: float | None) -> Any:
         future = self._threads.run(lambda: code.step.invoke(values))
+        if timeout is None:
+            return await future
         done, _ = await asyncio.wait([future], timeout=timeout)
         if done:
             return future.result()

@@ -6,8 +6,10 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from eventually import eventually_async
 
 from omniq_flow.worker.threads import Threads
 
@@ -79,4 +81,75 @@ def test_a_loop_that_is_gone_is_no_error() -> None:
 
     asyncio.run(abandon())
     gate.set()
+    threads.close()
+
+
+async def test_short_tasks_wake_few_threads_and_go_back_together(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = 0
+    loop = asyncio.get_running_loop()
+    call_soon_threadsafe = loop.call_soon_threadsafe
+
+    def counted(*args: Any, **options: Any) -> asyncio.Handle:
+        nonlocal told
+        told += 1
+        return call_soon_threadsafe(*args, **options)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    names = await asyncio.gather(*(threads.run(lambda: threading.current_thread().name) for _ in range(500)))
+    assert len(set(names)) < 50
+    assert told < 100
+    threads.close()
+
+
+async def test_tasks_that_block_have_a_thread_each(threads: Threads) -> None:
+    barrier = threading.Barrier(20)
+    assert sorted(await asyncio.gather(*(threads.run(barrier.wait) for _ in range(20)))) == list(range(20))
+    threads.close()
+
+
+async def test_what_is_done_comes_back_while_another_task_blocks(threads: Threads) -> None:
+    gate = threading.Event()
+    short = [threads.run(lambda: 1) for _ in range(5)]
+    long = threads.run(gate.wait)
+    behind = [threads.run(lambda: 1) for _ in range(5)]
+    assert await asyncio.gather(*short, *behind) == [1] * 10
+    gate.set()
+    assert await long
+    threads.close()
+
+
+def refused(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def test_where_there_is_no_thread_to_be_had_it_is_told(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start"):
+            threads.run(lambda: ran.append(1))
+    await threads.run(lambda: ran.append(2))
+    assert ran == [2], "what was refused does not run later"
+    threads.close()
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+async def test_where_no_more_threads_can_be_had_the_one_that_there_is_does_everything(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    begun, gate, second_gate = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> int:
+        begun.set()
+        gate.wait()
+        return 1
+
+    futures = [threads.run(first)]
+    await eventually_async(begun.is_set, "the only thread is taken")
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    futures += [threads.run(lambda: 2), threads.run(second_gate.wait), *(threads.run(lambda: 3) for _ in range(behind))]
+    gate.set()
+    assert [await futures[0], await futures[1]] == [1, 2], "what is done is told before the thread blocks"
+    second_gate.set()
+    assert await asyncio.gather(*futures) == [1, 2, True] + [3] * behind
     threads.close()
