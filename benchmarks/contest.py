@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from typing import Any
 
 from catalogue import Side
+from crew import Failed
 from figure_files import keep
 from homes import Home
 from machine import server_name, surroundings
-from stand import Done, Failed, Stand
+from stand import Done, Stand
 from works import MS, Task, Work, figure, percentile
 
 from omniq_flow.testing.servers import Kind

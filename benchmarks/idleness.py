@@ -10,9 +10,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from catalogue import Side
+from crew import SIDES
 from figure_files import keep
 from machine import surroundings
-from stand import SIDES, Stand
+from stand import Stand
 from witness import Witness
 from works import MS, WORKS, percentile
 

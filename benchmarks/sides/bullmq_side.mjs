@@ -76,7 +76,7 @@ async function serve() {
   const late = (signal) => sleep(PATIENCE_MS, null, { signal, ref: false }).then(() => { throw new Error("no result"); });
   await events.waitUntilReady();
   for await (const line of createInterface({ input: process.stdin })) {
-    const { work, size } = JSON.parse(line), began = performance.now(), cpu = process.cpuUsage(), over = new AbortController();
+    const { work, size: [size] } = JSON.parse(line), began = performance.now(), cpu = process.cpuUsage(), over = new AbortController();
     let answer;
     try {
       const samples = await Promise.race([works[work](size), late(over.signal)]);

@@ -1,6 +1,6 @@
 """What the clients of all sides have in common: they do one work after the other, as they are told line by line, and check each result.
 
-A line is ``{"work": "fan", "size": 1000}``, the answer one with the seconds it took and, for latencies, each sample. A wrong or missing
+A line is ``{"work": "fan", "size": [1000]}``, the answer one with the seconds it took and, for latencies, each sample. A wrong or missing
 result is answered with an error.
 """
 
@@ -20,22 +20,22 @@ PORT = int(os.environ.get("BENCHMARK_PORT", "6379"))
 URL = f"redis://127.0.0.1:{PORT}/0"
 PATIENCE_S = 300.0
 
-Work = Callable[[int], Any]
+Work = Callable[..., Any]
 T = TypeVar("T")
 
 
 def serve(works: dict[str, Work]) -> None:
     """Do works until the input ends; each takes its size and returns nothing, or the samples of a latency in seconds."""
-    _serve(lambda work, size: works[work](size))
+    _serve(lambda work, size: works[work](*size))
 
 
 def serve_async(works: dict[str, Work], *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
     """Do the same with works that are coroutine functions, all on one loop."""
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        _serve(lambda work, size: runner.run(works[work](size)))
+        _serve(lambda work, size: runner.run(works[work](*size)))
 
 
-def _serve(do: Callable[[str, int], list[float] | None]) -> None:
+def _serve(do: Callable[[str, list[int]], list[float] | None]) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a package prints is no answer
     for line in sys.stdin:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import flows_to_measure as flows
@@ -10,6 +11,7 @@ from client import PATIENCE_S, URL, check, sampled, serve, sum_of
 from omniq_flow import Flow, Run, connect
 
 UNSERVED = "unserved"
+waited_for: list[Run[int]] = []
 
 
 def begun(flow: Flow[[int], int], count: int) -> list[Run[int]]:
@@ -46,6 +48,38 @@ def start(count: int) -> None:
     check(client.llen(key) - before, count)
 
 
+def begin(count: int) -> None:
+    """Start runs of one step."""
+    waited_for.extend(begun(flows.one, count))
+
+
+def join(count: int) -> None:
+    """Wait for the runs that were begun."""
+    for number, run in enumerate(waited_for):
+        check(run.result(timeout=PATIENCE_S), number + 1)
+    check(len(waited_for), count)
+    waited_for.clear()
+
+
+def fans(count: int, children: int) -> None:
+    """Run many fan-outs at once, in the queues of the environment by turns."""
+    queues = os.environ["BENCHMARK_QUEUES"].split(",")
+    served = [flows.fan.opts(queue=queue) for queue in queues]
+    runs = [served[number % len(served)].start(children) for number in range(count)]
+    for run in runs:
+        check(run.result(timeout=PATIENCE_S), sum_of(children))
+
+
+def groups(children: int, count: int) -> None:
+    """Fan out in groups and join."""
+    check(flows.grouped.start(children, count).result(timeout=PATIENCE_S), sum(x % count + 1 for x in range(children)))
+
+
+def carry(children: int, size: int) -> None:
+    """Fan out over texts and join."""
+    check(flows.carrying.start(children, size).result(timeout=PATIENCE_S), children * size)
+
+
 def wait(children: int) -> None:
     """Start a fan-out over an argument, which nobody works on."""
     flows.waiting.start(list(range(children)))
@@ -68,6 +102,11 @@ if __name__ == "__main__":
             "diamonds": diamonds,
             "start": start,
             "wait": wait,
+            "begin": begin,
+            "join": join,
+            "groups": groups,
+            "fans": fans,
+            "carry": carry,
             "latency": latency,
             "idle-latency": lambda n: latency(n, idling=True),
         }

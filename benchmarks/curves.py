@@ -1,0 +1,133 @@
+"""How cost grows: rate and memory against children, runs in flight, groups, workers, payload, and ended runs that are kept.
+
+Each point has a server of its own, but those of ended runs, which pile up on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from catalogue import SIDES
+from figure_files import keep
+from machine import surroundings
+from memory import kept_bytes
+from stand import Done, Stand
+from works import WORKS
+
+from omniq_flow.testing.servers import Kind
+
+OURS: Final = SIDES["ours"]
+GROUPED: Final = 10_000
+PAYLOADS: Final = 50_000_000
+MOST_CARRIED: Final = 5_000
+WORKED: Final = 20_000
+COMPUTED: Final = 4_000
+PROBE: Final = 1_000
+Point = dict[str, float]
+
+
+def run(curves: Sequence[str], kind: Kind) -> bool:
+    """Measure curves by name; raises ValueError for one that there is not."""
+    if unknown := set(curves) - set(CURVES):
+        raise ValueError(f"there is no curve {', '.join(sorted(unknown))}: {', '.join(CURVES)}")
+    for name in curves:
+        print(f"\n{name}", flush=True)
+        points = []
+        for point in CURVES[name](kind):
+            points.append(point)
+            print("  " + ", ".join(f"{what} {number:,.6g}" for what, number in point.items()), flush=True)
+            keep("curves", [name], {"ran": surroundings(), "points": points})
+    return True
+
+
+def children(kind: Kind) -> Iterator[Point]:
+    """Yield the rate of fan-outs that grow."""
+    for count in (1_000, 10_000, 100_000, 1_000_000):
+        with _stand("fan", kind) as stand:
+            yield _point(count, count, stand.do(count)) | {"memory_mb": _peak_mb(stand)}
+
+
+def runs(kind: Kind) -> Iterator[Point]:
+    """Yield the rate at which runs of one step are worked off that all wait when the worker comes."""
+    for count in (1, 10, 100, 1_000, 10_000, 100_000):
+        with _stand("latency", kind) as stand:
+            stand.stop_workers()
+            empty = kept_bytes(stand)
+            started = stand.do(count, work="begin")
+            waiting = kept_bytes(stand) - empty
+            stand.add_workers(1)
+            stand.await_workers()
+            done = stand.do(count, work="join")
+            yield _point(count, count, done) | {"started_per_s": count / started.seconds, "bytes_per_run": waiting / count}
+
+
+def groups(kind: Kind) -> Iterator[Point]:
+    """Yield the rate of a fan-out whose children are in so many groups, none of which is ever full."""
+    for count in (1, 10, 100, 1_000, 10_000, 100_000):
+        size = max(GROUPED, count)
+        with _stand("fan", kind) as stand:
+            yield _point(count, size, stand.do(size, count, work="groups")) | {"children": size, "memory_mb": _peak_mb(stand)}
+
+
+def workers(kind: Kind) -> Iterator[Point]:
+    """Yield the rates of steps that do nothing and of steps that compute, with more and more worker processes."""
+    for count in (1, 2, 4, 8):
+        with _stand("fan", kind, workers=count) as stand:
+            idle, busy = stand.do(WORKED), stand.do(COMPUTED, work="cpu")
+            yield _point(count, WORKED, idle) | {"computing_per_s": COMPUTED / busy.seconds, "server_percent": _percent(idle)}
+
+
+def payload(kind: Kind) -> Iterator[Point]:
+    """Yield the rate of a fan-out whose items and results have so many bytes each."""
+    for size in (10, 100, 1_000, 10_000, 100_000, 1_000_000):
+        count = min(MOST_CARRIED, PAYLOADS // size)
+        with _stand("fan", kind) as stand:
+            done = stand.do(count, size, work="carry")
+            yield _point(size, count, done) | {"children": count, "mb_per_s": count * size / done.seconds / 1e6}
+
+
+def ended(kind: Kind) -> Iterator[Point]:
+    """Yield the rate of diamonds where so many ended runs of one step are kept, and what one of those takes."""
+    with _stand("diamonds", kind) as stand:
+        empty, there = kept_bytes(stand), 0
+        for count in (1_000, 10_000, 100_000):
+            stand.do(count - there, work="begin")
+            stand.do(count - there, work="join")
+            there = count
+            taken = kept_bytes(stand) - empty
+            yield _point(count, PROBE * 4, stand.do(PROBE)) | {"bytes_per_run": taken / count}
+            empty += kept_bytes(stand) - empty - taken
+
+
+CURVES: Final[dict[str, Callable[[Kind], Iterator[Point]]]] = {
+    "children": children,
+    "runs": runs,
+    "groups": groups,
+    "workers": workers,
+    "payload": payload,
+    "ended": ended,
+}
+
+
+def _stand(work: str, kind: Kind, workers: int = 1) -> Stand:
+    return Stand(OURS, WORKS[work], warm_up=WORKS[work].warm_up, kind=kind, workers=workers)
+
+
+def _point(at: int, steps: int, done: Done) -> dict[str, Any]:
+    return {
+        "at": at,
+        "steps_per_s": round(steps / done.seconds, 1),
+        "server_us": round(done.server_cpu_s / steps * 1e6, 1),
+        "worker_us": round(done.worker_cpu_s / steps * 1e6, 1),
+        "worker_peak_mb": round(done.worker_peak_bytes / 1e6, 1),
+        "longest_script_ms": round(done.longest_script_ms, 2),
+    }
+
+
+def _peak_mb(stand: Stand) -> float:
+    return round(int(stand.info("memory")["used_memory_peak"]) / 1e6, 1)
+
+
+def _percent(done: Done) -> float:
+    return round(done.server_cpu_s / done.seconds * 100)
