@@ -150,4 +150,4 @@ def _side(name: str) -> Side:
     ours = SIDES[known]
     if not commit:
         return ours
-    return Side(name, f"omniq_flow at {commit}", ("uvloop",), OURS, ours.settings, ours.how, commit=commit)
+    return Side(name, f"omniq_flow at {commit}", ("uvloop",), OURS, ours.settings, ours.how, most={"fan": 100_000}, commit=commit)

@@ -1,4 +1,7 @@
-"""The files in which figures are kept, one for each part; what is measured anew replaces what stood there, and nothing else."""
+"""The files in which figures are kept, one for each part; what is measured anew replaces what stood there, and nothing else.
+
+BENCHMARK_FIGURES names another folder for them.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -81,7 +81,7 @@ def _fleet(side: Side, size: int, kind: Kind) -> dict[str, Any]:
 
 
 @contextmanager
-def _more_workers(stand: Stand, count: int) -> Iterator[None]:
+def _more_workers(stand: Stand, count: int) -> Generator[None]:
     """Let so many workers more serve the queue, all in one process."""
     if not count:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import flows_to_measure as flows
@@ -94,10 +95,10 @@ if __name__ == "__main__":
     session = connect(URL)
     serve(
         {
-            "fan": lambda n: fan(flows.fan, n),
-            "threads": lambda n: fan(flows.threads, n),
-            "sleep": lambda n: fan(flows.sleeping, n),
-            "cpu": lambda n: fan(flows.computing, n),
+            "fan": partial(fan, flows.fan),
+            "threads": partial(fan, flows.threads),
+            "sleep": partial(fan, flows.sleeping),
+            "cpu": partial(fan, flows.computing),
             "chain": chain,
             "diamonds": diamonds,
             "start": start,
@@ -108,6 +109,6 @@ if __name__ == "__main__":
             "fans": fans,
             "carry": carry,
             "latency": latency,
-            "idle-latency": lambda n: latency(n, idling=True),
+            "idle-latency": partial(latency, idling=True),
         }
     )

@@ -1,0 +1,271 @@
+"""The figures as Markdown, a function for each block of docs/performance.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from contest import ratio
+from works import WORKS
+
+Figures = dict[str, dict[str, Any]]
+NONE: Final = "-"
+ROOM: Final = 0.8  # how much of a core is planned for: the rest is for peaks
+GOALS: Final = (100_000, 1_000_000, 5_000_000)
+TOP: Final = 8
+
+
+def surroundings(found: Figures) -> str:
+    """On what the contest ran."""
+    runs = [work["ran"] for work in found["contest"]["works"].values()]
+    ran, loads = runs[-1], [run["load before"] for run in runs]
+    packages = ", ".join(f"{name} {ran[name]}" for name in ("redis", "hiredis", "msgspec", "uvloop") if ran[name] != "none")
+    return (
+        f"Measured {_span([run['when'] for run in runs])} on {ran['cores']} cores ({ran['cpu']}, {ran['system']}); load of the machine "
+        f"before each work {min(loads):g} to {max(loads):g}. {ran['server']} for every side, one server each, `{ran['persistence']}`, "
+        f"{ran['transport']}. Python {ran['python']}; {packages}."
+    )
+
+
+def contest(found: Figures) -> str:
+    """All sides beside each other: median, spread, and how many times as good ours is."""
+    works, sides = found["contest"]["works"], found["contest"]["sides"]
+    shown = [name for name in sides if any(name in work["sides"] for work in works.values())]
+    head = ["work", "unit", *(sides[name]["title"] for name in shown)]
+    rows = []
+    for name, told in works.items():
+        kind, size = _work(name)
+        unit = f"{kind.unit}, p50 / p99" if any("p99" in side for side in told["sides"].values()) else kind.unit
+        cells = [_contest_cell(kind.name, int(size), told["sides"], side) for side in shown]
+        rows.append([kind.title.format(int(size)), unit, *cells])
+    return _table(head, rows)
+
+
+def sides(found: Figures) -> str:
+    """Who took part, and how."""
+    return "\n".join(
+        f"- **{side['title']}**: {side['how']}. {', '.join(f'{name} {version}' for name, version in side['versions'].items())}."
+        for side in found["contest"]["sides"].values()
+    )
+
+
+def costs(found: Figures) -> str:
+    """Tell what a step costs in each place, before and now."""
+    names = {
+        "server_us": "server, us",
+        "script_us": "of that in scripts, us",
+        "worker_us": "worker, us",
+        "client_us": "client, us",
+        "calls": "calls",
+        "commands": "commands in scripts",
+        "bytes": "bytes on the wire",
+    }
+    rows = []
+    for name, then, now in _works(found):
+        kind, size = _work(name)
+        rows.append([kind.title.format(int(size)), *(_then_now(then, now, what) for what in names)])
+    return _table(["of each step", *names.values()], rows)
+
+
+def commands(found: Figures) -> str:
+    """Which commands the scripts of a fan-out spend their time on."""
+    _, then, now = next(_works(found))
+    rows = []
+    for command in _top(now["command_us"], then.get("command_us", {})):
+        us, calls = (_then_now(then.get(what, {}), now[what], command) for what in ("command_us", "command_calls"))
+        rows.append([f"`{command}`", us, calls])
+    return _table(["command", "us a step", "calls a step"], rows)
+
+
+def places(found: Figures) -> str:
+    """Where in the code the worker of a fan-out spends its time, in microseconds a step."""
+    _, then, now = next(_works(found))
+    spent = [{place: share * each["worker_us"] for place, share in each["worker_share"].items()} if each else {} for each in (then, now)]
+    rows = [[f"`{place}`", _then_now(spent[0], spent[1], place)] for place in _top(spent[1], spent[0])]
+    return _table(["place", "us a step"], rows)
+
+
+def small(found: Figures) -> str:
+    """Tell what is kept, and how long starting takes."""
+    kept_before, kept = then_and_now(found["memory"]["sides"])
+    start_before, start = then_and_now(found["startup"]["sides"])
+    rows = [
+        ["bytes of a run of four steps that has ended", _then_now(kept_before, kept, "ended_run")],
+        ["bytes of a child in its queue, all it needs in its run counted", _then_now(kept_before, kept, "queued_child")],
+        [f"bytes of a fan-out of {kept['large_children']:,} that waits", _then_now(kept_before, kept, "large_fan_out")],
+        ["of its children in the queue", _then_now(kept_before, kept, "large_fan_out_queued")],
+    ]
+    for what, name in (("import", "`import omniq_flow`, ms"), ("help", "`omniq-flow --help`, ms"), ("python", "Python itself, ms")):
+        rows.append([name, _then_now(start_before.get(what, {}), start[what], "ms")])
+    return _table(["", "before → now"], rows)
+
+
+def idle(found: Figures) -> str:
+    """One idle worker of each side, and fleets of ours."""
+    titles = {name: side["title"] for name, side in found["contest"]["sides"].items()}
+    rows = [
+        [titles.get(name, name), f"{told['commands_per_s']:.2f}", f"{told['worker_percent']:.2f} %", f"{told['server_percent']:.2f} %"]
+        for name, told in found["idle"]["sides"].items()
+    ]
+    fleets = [
+        [f"{told['workers']:,}", f"{told['idle_commands_per_s']:.2f}", f"{told['commands_per_run']:.1f}", f"{told['p50_ms']:.2f} ms"]
+        for told in found["idle"]["fleet"]
+    ]
+    alone = _table(["one idle worker", "commands/s", "worker's share of a core", "server's"], rows)
+    many = _table(["idle workers of ours", "commands/s", "commands that a run of one step takes", "start to result, p50"], fleets)
+    return f"{alone}\n\n{many}"
+
+
+def scaling(found: Figures) -> str:
+    """One worker process against two."""
+    rows = []
+    for name, told in found["scaling"]["works"].items():
+        kind, size = _work(name)
+        first = told["workers"][0]
+        for each in told["workers"]:
+            rate = f"{_number(each['median'])} ({_number(each['least'])} to {_number(each['most'])})"
+            gain = f"{each['median'] / first['median']:.2f} x"
+            busy = [f"{each['server_percent']} %", f"{each['worker_percent']} %"]
+            rows.append([kind.title.format(int(size)), str(each["workers"]), rate, gain, *busy])
+    return _table(["work", "workers", "steps/s", "against one", "server's share of a core", "workers'"], rows)
+
+
+def curves(found: Figures) -> str:
+    """All points of all curves."""
+    parts = []
+    for name, (title, columns) in CURVES.items():
+        if name in found["curves"]:
+            points = found["curves"][name]["points"]
+            rows = [[f"{point['at']:,}", *(_number(point[column]) for column in columns)] for point in points]
+            parts.append(_table([title, *columns.values()], rows))
+    return "\n\n".join(parts)
+
+
+def cluster(found: Figures) -> str:
+    """One, two, three primaries on this machine."""
+    rows = []
+    for count, told in found["cluster"]["primaries"].items():
+        shares = ", ".join(f"{share:.0%}" for share in told["cpu_shares"])
+        rate = f"{_number(told['median'])} ({_number(told['least'])} to {_number(told['most'])})"
+        rows.append([count, rate, str(told["server_us"]), str(told["worker_us"]), shares])
+    return _table(["primaries", "steps/s", "servers, us a step", "workers, us a step", "shares of the servers' work"], rows)
+
+
+def arithmetic(found: Figures) -> str:
+    """Tell what rates need, from what a step costs in a cluster and on one server."""
+    clustered = list(found["cluster"]["primaries"].values())[-1]
+    alone = next(_works(found))[2]
+    lines = []
+    for where, told in (("one server", alone), ("a cluster", clustered)):
+        server, worker = (1e6 / told[name] for name in ("server_us", "worker_us"))
+        lines.append(
+            f"- **{where}**: {told['server_us']:g} us of a server and {told['worker_us']:g} us of a worker for each step, so that a "
+            f"server's core is full at {_number(server)} steps/s and a worker's at {_number(worker)}."
+        )
+    rows = [
+        [
+            f"{goal:,}",
+            *(f"{-(-goal * clustered[name] // (1e6 * ROOM)):,.0f}" for name in ("server_us", "worker_us")),
+            f"{goal * alone['bytes'] * 8 / 1e9:,.1f} Gbit/s",
+        ]
+        for goal in GOALS
+    ]
+    head = ["steps/s", f"primaries, each {ROOM:.0%} of a core", f"worker processes, each {ROOM:.0%} of a core", "on the wire in all"]
+    return "\n".join([*lines, "", _table(head, rows)])
+
+
+CURVES: Final = {
+    "children": (
+        "children of one fan-out",
+        {
+            "steps_per_s": "steps/s",
+            "memory_mb": "server's peak, MB",
+            "worker_peak_mb": "worker's peak, MB",
+            "longest_script_ms": "longest script, ms",
+        },
+    ),
+    "runs": (
+        "runs of one step, all waiting",
+        {
+            "steps_per_s": "runs/s worked off",
+            "started_per_s": "runs/s started",
+            "bytes_per_run": "bytes a waiting run",
+            "server_us": "server, us a step",
+        },
+    ),
+    "groups": (
+        "groups among a fan-out's children",
+        {"children": "children", "steps_per_s": "steps/s", "server_us": "server, us a step", "memory_mb": "server's peak, MB"},
+    ),
+    "workers": (
+        "worker processes",
+        {"steps_per_s": "no-op steps/s", "computing_per_s": "steps/s of 1 ms", "server_percent": "server's share of a core, % (no-op)"},
+    ),
+    "payload": (
+        "bytes of each item and each result",
+        {"children": "children", "steps_per_s": "steps/s", "mb_per_s": "MB/s", "longest_script_ms": "longest script, ms"},
+    ),
+    "ended": (
+        "ended runs that are kept",
+        {"steps_per_s": "steps/s of 1,000 diamonds", "server_us": "server, us a step", "bytes_per_run": "bytes of each"},
+    ),
+}
+BLOCKS: Final[dict[str, Callable[[Figures], str]]] = {
+    each.__name__: each
+    for each in (surroundings, contest, sides, costs, commands, places, small, idle, scaling, curves, cluster, arithmetic)
+}
+
+
+def _work(name: str) -> tuple[Any, str]:
+    kind, _, size = name.partition(":")
+    return WORKS[kind], size
+
+
+def _contest_cell(work: str, asked: int, told: dict[str, Any], side: str) -> str:
+    if side not in told:
+        return NONE
+    mine = told[side]
+    late = f" / {_number(mine['p99'])}" if "p99" in mine else ""
+    cell = f"**{_number(mine['median'])}**{late} ({_number(mine['least'])} to {_number(mine['most'])})"
+    if mine["size"] != asked:
+        cell += f" at {mine['size']:,}"
+    if side != "ours" and "ours" in told:
+        cell += f"; {ratio(WORKS[work], told['ours']['median'], mine['median']):.2g} x"
+    return cell
+
+
+def then_and_now(sides: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what ours came to at an earlier commit (nothing if that was not measured) and now."""
+    then: dict[str, Any] = next((told for name, told in sides.items() if name.startswith("ours@")), {})
+    return then, sides["ours"]
+
+
+def _works(found: Figures) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Yield each work of the costs with what ours cost before and now."""
+    for name, told in found["costs"]["works"].items():
+        yield name, *then_and_now(told)
+
+
+def _top(now: dict[str, float], then: dict[str, float]) -> list[str]:
+    return sorted({*now, *then}, key=lambda name: -max(now.get(name, 0), then.get(name, 0)))[:TOP]
+
+
+def _then_now(then: dict[str, Any], now: dict[str, Any], what: str) -> str:
+    cells = [_number(each[what]) if what in each else NONE for each in (then, now)]
+    return " → ".join(cells) if then else cells[1]
+
+
+def _number(number: float) -> str:
+    if number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if number >= 10 else f"{number:.2f}".rstrip("0").rstrip(".")
+
+
+def _span(moments: Sequence[str]) -> str:
+    first, last = min(moments), max(moments)
+    return first if first == last else f"{first} to {last}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
