@@ -91,7 +91,7 @@ class RunRepair:
         run_id, flow = finding.place.run, self._flows.get(raw.meta["plan"])
         if flow is not None:
             shapes = Shapes(flow.compiled, raw.meta["queue"], LEASE_MS)
-            return hold(self._client, reissue(RunHead(run_id, raw.meta["flow"], raw.meta["plan"]), shapes)) >= 0
+            return hold(self._client, reissue(RunHead(run_id, raw.meta["plan"]), shapes)) >= 0
         if finding.fault is not faults.GIVEN_UP:
             return False
         node, index = map(int, finding.place.child.split("/"))

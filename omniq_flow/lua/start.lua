@@ -38,7 +38,7 @@ if done == 'CREATED' then
   end)
   run_close(run, now)
   run_leave(run, id, now)
-  local head = {id = id, flow = run.flow, plan = run.plan}
+  local head = {id = id, plan = run.plan}
   for _, d in ipairs(deliveries) do run_jobs(head, d[1], d[2], d[3], d[4], now, d[5], tallies) end
   for Q, tally in pairs(tallies) do flush_stats(Q, tally, now) end
 end

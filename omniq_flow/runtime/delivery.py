@@ -23,7 +23,6 @@ class RunHead(NamedTuple):
     """What every job of a run carries."""
 
     id: str
-    flow: str
     plan: str
 
 

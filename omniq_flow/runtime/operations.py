@@ -219,7 +219,7 @@ def record(attempt: Attempt, ending: Ending, shapes: msgspec.Raw, now_ms: int = 
 
 def enqueue_jobs(
     queue: str,
-    run: tuple[str, str, str],
+    run: tuple[str, str],
     jobs: Sequence[Mapping[str, Any]],
     lease_ms: int,
     *,
@@ -227,7 +227,7 @@ def enqueue_jobs(
     look: bool = False,
     now_ms: int = 0,
 ) -> Operation[int]:
-    """Enqueue jobs {n, i, epoch, gid, limit} of a run (id, flow, plan); repeatable. Returns how many were missing.
+    """Enqueue jobs {n, i, epoch, gid, limit} of a run (id, plan); repeatable. Returns how many were missing.
 
     ``look`` also puts back live jobs that their lane has lost.
     """

@@ -214,7 +214,7 @@ class Run(Generic[R]):
         if head.status != "running":
             yield from list_ended(self.id, raw)
         elif self._shapes_of is not None:
-            yield from reissue(RunHead(self.id, head.flow, head.plan), self._shapes_of(head.queue))
+            yield from reissue(RunHead(self.id, head.plan), self._shapes_of(head.queue))
         return bool(word in {"OK", "LATER"})
 
 

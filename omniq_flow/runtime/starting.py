@@ -84,7 +84,7 @@ def start_run(run: NewRun, shapes: Shapes, stored_plans: StoredPlans, *, one_ser
     created = yield from _created(run, one_server=one_server, now_ms=now_ms)
     if created.word == "CONFLICT":
         raise conflict(run)
-    yield from deliver_due(RunHead(run.id, run.flow, run.plan), shapes, created.due, front=False, now_ms=now_ms)
+    yield from deliver_due(RunHead(run.id, run.plan), shapes, created.due, front=False, now_ms=now_ms)
     return created
 
 

@@ -100,7 +100,7 @@ class Janitor(Duty):
 
     async def _issue(self, head: Head, still_s: float) -> frozenset[str]:
         shapes = self._served.shapes(head.plan, head.queue)
-        missing = await ahold(self._client, reissue(RunHead(head.id, head.flow, head.plan), shapes))
+        missing = await ahold(self._client, reissue(RunHead(head.id, head.plan), shapes))
         if missing > 0:
             self._note("job issued", missing)
             log.warning("run %s had not moved for %.0f s: %d jobs were missing and are enqueued again", head.id, still_s, missing)

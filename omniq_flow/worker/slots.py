@@ -155,7 +155,7 @@ class SlotTurns:
     async def _deliver(self, claimed: Claimed, due: Sequence[DueEntry]) -> None:
         if due:
             shapes = self._served.shapes(claimed.plan, claimed.run_queue)
-            head = RunHead(claimed.attempt.run, shapes.compiled.name, claimed.plan)
+            head = RunHead(claimed.attempt.run, claimed.plan)
             await ahold(self._client, deliver_due(head, shapes, due, front=True))
 
     def _ack(self, job: Finished, word: str) -> Operation[None]:
@@ -197,7 +197,7 @@ class SlotTurns:
         """Issue the jobs of a run that was over when its job began and was retried before the job was acked: the retry saw it leased."""
         raw = await self._client.run(view(run_id))
         if raw.meta.get("status") == "running" and raw.meta["plan"] in self._served.plans:
-            head = RunHead(run_id, raw.meta["flow"], raw.meta["plan"])
+            head = RunHead(run_id, raw.meta["plan"])
             await ahold(self._client, reissue(head, self._served.shapes(head.plan, raw.meta["queue"])))
 
     async def _begun(self, queue: str, job: str, attempt: Attempt, reply: Begun | OmniqError, turned: Turned) -> Operation[None] | None:

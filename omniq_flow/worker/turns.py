@@ -154,7 +154,7 @@ class OneServerTurns:
     async def _pay(self, job: Finished, due: tuple[DueEntry, ...], turned: Turned) -> None:
         claimed = job.claimed
         shapes = self._served.shapes(claimed.plan, claimed.run_queue)
-        head = RunHead(claimed.attempt.run, shapes.compiled.name, claimed.plan)
+        head = RunHead(claimed.attempt.run, claimed.plan)
         try:
             await ahold(self._client, deliver_due(head, shapes, due, front=True))
         except OmniqError as error:

@@ -12,7 +12,7 @@ end
 -- The queue never gives a run's job up: errors and crashes are counted in the run.
 local function run_job_form(head, lease_ms)
   return {
-    payload = '{"flow":"' .. head.flow .. '"}', plan = head.plan, max_attempts = '1000000000', timeout_ms = digits(lease_ms), backoff_ms = '0',
+    payload = '{}', plan = head.plan, max_attempts = '1000000000', timeout_ms = digits(lease_ms), backoff_ms = '0',
   }
 end
 
@@ -20,7 +20,7 @@ end
 -- Its id is derived from run, node, index and epoch, so that enqueuing again is harmless while it is live; a surplus one is acked away
 -- by begin.
 --
--- head:    {id, flow, plan} of the run
+-- head:    {id, plan} of the run
 -- job:     {n, i, epoch, gid | nil, limit | nil}
 -- keys:    those of enqueue_job in the queue's slot
 local function run_job(head, Q, job, lease_ms, now, front, tally)

@@ -3,15 +3,15 @@
 -- children of one run cost one read and one write of the head, of their node, and of each hash that holds what is known of them.
 --
 -- keys:    R:meta (hash)
--- returns: nil when the run is gone, else {R, tries = key of R:tries, status, plan, flow, queue, open, keep_ms, ended_ms, generation, nodes = {}, children = {},
+-- returns: nil when the run is gone, else {R, tries = key of R:tries, status, plan, queue, open, keep_ms, ended_ms, generation, nodes = {}, children = {},
 --          head = {}, put = {}, dropped = {}}
 -- cost:    1 command
 local function run_open(R)
-  local meta = redis.call('HMGET', R .. ':meta', 'status', 'plan', 'flow', 'queue', 'open', 'keep_ms', 'ended_ms', 'generation')
+  local meta = redis.call('HMGET', R .. ':meta', 'status', 'plan', 'queue', 'open', 'keep_ms', 'ended_ms', 'generation')
   if not meta[1] then return nil end
   return {
-    R = R, tries = R .. ':tries', status = meta[1], plan = meta[2], flow = meta[3], queue = meta[4], open = tonumber(meta[5]),
-    keep_ms = tonumber(meta[6]), ended_ms = tonumber(meta[7] or '0'), generation = meta[8] or '0',
+    R = R, tries = R .. ':tries', status = meta[1], plan = meta[2], queue = meta[3], open = tonumber(meta[4]),
+    keep_ms = tonumber(meta[5]), ended_ms = tonumber(meta[6] or '0'), generation = meta[7] or '0',
     nodes = {}, children = {}, head = {}, put = {}, dropped = {}, ended_now = false, touched = false,
   }
 end

@@ -43,7 +43,7 @@ local function record_all(message, desk, now)
     else
       allowance = allowance - (to - from)
       line_up(windows, shape.queue, {
-        k = here, run = run, head = {id = id, flow = run.flow, plan = run.plan}, n = n, from = from, to = to, shape = shape, front = front,
+        k = here, run = run, head = {id = id, plan = run.plan}, n = n, from = from, to = to, shape = shape, front = front,
       })
     end
   end

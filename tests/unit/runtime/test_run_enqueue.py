@@ -15,7 +15,7 @@ from omniq_flow.queue import OmniqClient
 from omniq_flow.runtime.operations import enqueue_jobs
 
 NOW = 2000
-RUN = ("r", "shop", "p1")
+RUN = ("r", "p1")
 Effect = Callable[..., tuple[int, dict[str, Any]]]
 
 
@@ -44,7 +44,7 @@ def test_a_job_carries_its_run_and_is_never_given_up_by_the_queue(effect: Effect
     assert missing == 1
     assert changed == {
         "{q}:job:r/1/0/0": {
-            "id": "r/1/0/0", "payload": '{"flow":"shop"}', "state": "wait", "attempt": "0", "max_attempts": "1000000000",
+            "id": "r/1/0/0", "payload": "{}", "state": "wait", "attempt": "0", "max_attempts": "1000000000",
             "timeout_ms": "30000", "backoff_ms": "0", "created_ms": "2000", "updated_ms": "2000", "queued_ms": "2000", "plan": "p1",
         },
         "{q}:wait": ["r/1/0/0"],

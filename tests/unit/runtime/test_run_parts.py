@@ -56,7 +56,7 @@ def test_a_run_breaks_with_the_words_of_its_error(redis_client: redis.Redis, err
 def test_marks_of_a_queue_add_up_over_several_nodes(redis_client: redis.Redis) -> None:
     """The first of two nodes has a job to enqueue, that of the second is there already."""
     work = """
-    local tallies, head, shape = {}, {id = 'r', flow = 'f', plan = 'p'}, {queue = 'q', lease_ms = 1}
+    local tallies, head, shape = {}, {id = 'r', plan = 'p'}, {queue = 'q', lease_ms = 1}
     run_jobs(head, 1, 0, 1, shape, 5, false, {})
     run_jobs(head, 2, 0, 1, shape, 5, false, tallies)
     run_jobs(head, 1, 0, 1, shape, 5, false, tallies)

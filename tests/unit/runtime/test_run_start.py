@@ -82,7 +82,7 @@ def test_a_start_writes_the_run_lists_it_and_enqueues_its_first_job(client: Omni
         f"{base}:out": {"0": "3"},
         f"{{runs:{shard_of(run.id)}}}:live": {run.id: NOW},
         f"{{default}}:job:{job}": {
-            "id": job, "payload": f'{{"flow":"{run.flow}"}}', "plan": run.plan, "state": "wait", "attempt": "0",
+            "id": job, "payload": "{}", "plan": run.plan, "state": "wait", "attempt": "0",
             "max_attempts": "1000000000", "timeout_ms": "30000", "backoff_ms": "0", "created_ms": "1000000",
             "updated_ms": "1000000", "queued_ms": "1000000",
         },

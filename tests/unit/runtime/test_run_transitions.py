@@ -284,7 +284,7 @@ def test_a_survey_goes_by_pages(redis_client: redis.Redis) -> None:
 
 def test_reissue_puts_back_what_is_missing_and_nothing_else(diamond: RunBench) -> None:
     diamond.done(1)
-    head = RunHead(diamond.run.id, diamond.flow.name, diamond.run.plan)
+    head = RunHead(diamond.run.id, diamond.run.plan)
     assert hold(diamond.client, reissue(head, diamond.shapes, NOW)) == 2
     before = keyspace(diamond.redis)
     assert hold(diamond.client, reissue(head, diamond.shapes, NOW + 5)) == 0

@@ -61,7 +61,7 @@ def test_a_finish_is_recorded_its_successor_enqueued_and_its_job_acked(bench: Tu
             "spent": "w.1:1 OK",
         },
         f"{Q}:job:{ready}": {
-            "id": ready, "payload": f'{{"flow":"{run.flow}"}}', "state": "wait", "attempt": "0", "max_attempts": "1000000000",
+            "id": ready, "payload": "{}", "state": "wait", "attempt": "0", "max_attempts": "1000000000",
             "timeout_ms": "30000", "backoff_ms": "0", "created_ms": "1000005", "updated_ms": "1000005", "queued_ms": "1000005",
             "plan": run.plan,
         },
@@ -110,7 +110,7 @@ def test_children_of_one_fan_out_that_end_together_hand_out_250_more_in_all(
     redis_client.delete(f"{{run:{run.id}}}:due")
     if limited:
         jobs = [{"n": 2, "i": i, "epoch": 0, "gid": "", "limit": 0} for i in range(250)]
-        bench.client.run(enqueue_jobs("default", (run.id, run.flow, run.plan), jobs, 30_000, front=False, now_ms=NOW))
+        bench.client.run(enqueue_jobs("default", (run.id, run.plan), jobs, 30_000, front=False, now_ms=NOW))
     children = bench.turn(seq=3, room=3).jobs
     assert len(children) == 3
     bench.turn(*map(bench.end, children), seq=4, claim=False)
