@@ -50,7 +50,9 @@ def test_a_claim_leases_a_job_and_begins_its_attempt(bench: TurnBench) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("job_id, plan", [("alien", None), ("alien/1/0/0", None), ("alien", "p"), ("a/1/0", "p")])
+@pytest.mark.parametrize(
+    "job_id, plan", [("alien", None), ("alien/1/0/0", None), ("alien", "p"), ("a/1/0", "p"), ("a/01/0/0", "p"), ("a/b/1/0/0", "p")]
+)
 def test_a_job_of_no_run_is_given_back_for_five_seconds(bench: TurnBench, job_id: str, plan: str | None) -> None:
     bench.client.run(enqueue("default", job_id, b"{}", call=Call("", 0), now_ms_override=NOW))
     if plan:

@@ -1,0 +1,206 @@
+"""What a worker's turn does with many jobs at once: as it would with one after the other, with literal clocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+from keyspace import changes, keyspace
+from turn_bench import NOW, TurnBench
+from world_flows import alone, left
+
+from omniq_flow import flow
+from omniq_flow.runtime.operations import enqueue_jobs
+
+pytestmark = pytest.mark.keeps_keys
+
+Q = "{default}"
+MEGABYTE = 1024 * 1024
+
+
+@flow
+def spread(items: list[int]) -> list[int]:
+    return left.map(items)
+
+
+@flow
+def crowd(items: list[int]) -> list[int]:
+    return alone.map(items, 5)
+
+
+@flow
+def two(x: int) -> list[int]:
+    return [left(x), left(x)]
+
+
+def fan_of(bench: TurnBench, size: int) -> str:
+    return bench.start(spread, list(range(size))).id
+
+
+def names(found: Any) -> list[str]:
+    return [name.partition("/")[2] for name in found]
+
+
+def test_nothing_is_leased_behind_a_suspect(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 4)
+    redis_client.hset(f"{{run:{run}}}:tries", "1/1", "0|1|0|0|another|1000000||")
+    turned, changed = bench.effect(seq=1, hold=True)
+    assert turned.claimed == ["1/0/0"]
+    assert bench.suspect[1] == f"{run}/1/1/0"
+    assert names(changed[f"{Q}:wait"]) == ["1/2/0", "1/3/0"]
+    assert names(changed[f"{Q}:active"]) == ["1/0/0", "1/1/0"]
+    assert names(key for key in changed if ":job:" in key) == ["1/0/0", "1/1/0"]
+    assert list(changed[f"{{run:{run}}}:tries"]) == ["1/0"], "the suspect is not begun"
+    assert changed[f"{Q}:lease:seq"] == "2"
+
+
+def test_of_more_than_a_hundred_that_are_finished_together_the_last_hundred_are_kept(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 160)
+    jobs = bench.turn(seq=1, room=160).jobs
+    assert len(jobs) == 160
+    turned = bench.turn(*map(bench.end, jobs[:30]), seq=2, claim=False)
+    turned = bench.turn(*map(bench.end, jobs[30:]), seq=3, claim=False)
+    assert set(turned.words) == {"RECORDED"}
+    found = keyspace(redis_client)
+    last = [f"{run}/1/{index}/0" for index in range(60, 160)]
+    assert found[f"{Q}:completed"] == last[::-1]
+    assert sorted(found[f"{Q}:idx:completed"]) == sorted(last)
+    assert sorted(key.removeprefix(f"{Q}:job:") for key in found if ":job:" in key) == sorted(last)
+    assert {found[f"{Q}:job:{job}"]["state"] for job in last} == {"completed"}
+    assert f"{Q}:active" not in found
+    assert f"{Q}:idx:active" not in found
+    assert found[f"{Q}:stats"]["completed_kept"] == "100"
+
+
+def test_a_job_that_stands_twice_in_line_is_leased_once(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 2)
+    redis_client.rpush(f"{Q}:wait", f"{run}/1/0/0")
+    turned, changed = bench.effect(seq=1)
+    assert turned.claimed == ["1/0/0", "1/1/0"]
+    assert changed[f"{Q}:wait"] is None
+    assert changed[f"{Q}:lease:seq"] == "2"
+
+
+def test_an_end_that_stands_twice_in_a_message_is_recorded_and_acked_once(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 2)
+    jobs = bench.turn(seq=1).jobs
+    turned = bench.turn(bench.end(jobs[0]), bench.end(jobs[0], body="2"), bench.only_ack(jobs[0]), seq=2, claim=False)
+    assert turned.words == ["RECORDED", "ALREADY", "ACKED"]
+    found = keyspace(redis_client)
+    assert found[f"{Q}:completed"] == [f"{run}/1/0/0"]
+    assert found[f"{{run:{run}}}:out:1"] == {"0": "1"}
+    assert found[f"{{run:{run}}}:nodes"]["1:open"] == "1"
+
+
+def test_an_error_and_an_outcome_of_one_attempt_count_once(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 2)
+    jobs = bench.turn(seq=1).jobs
+    turned = bench.turn(bench.end(jobs[0], "again", body="error"), bench.end(jobs[0]), seq=2, claim=False)
+    assert turned.words == ["RECORDED", "ALREADY"]
+    found = keyspace(redis_client)
+    assert found[f"{{run:{run}}}:tries"]["1/0"] == "0|1|1|0||1000000|w.1:1|"
+    assert f"{{run:{run}}}:out:1" not in found
+    assert f"{Q}:completed" not in found
+    assert names(found[f"{Q}:wait"]) == ["1/0/0"]
+
+
+def test_children_that_follow_each_other_have_their_items_read_together(
+    bench: TurnBench, commands_of: Any, redis_client: redis.Redis
+) -> None:
+    run = fan_of(bench, 8)
+    for index in (3, 6):
+        redis_client.lrem(f"{Q}:wait", 0, f"{run}/1/{index}/0")
+    turned: list[Any] = []
+    ran = commands_of(lambda: turned.append(bench.turn(seq=1)))
+    assert [job[9] for job in turned[0].jobs] == ["0", "1", "2", "4", "5", "7"]
+    assert ran["lrange"] == 2 + 3, "the line until it is empty, and 0 to 2, 4 to 5, 7"
+
+
+def test_beyond_four_megabytes_items_are_far(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 4)
+    redis_client.delete(f"{{run:{run}}}:list:0")
+    redis_client.rpush(f"{{run:{run}}}:list:0", *["x" * 2 * MEGABYTE] * 4)
+    jobs = bench.turn(seq=1).jobs
+    assert [len(job[9] or "") for job in jobs] == [2 * MEGABYTE, 2 * MEGABYTE, 0, 0]
+    assert [job[8] for job in jobs] == [[], [], [["x0", "far"]], [["x0", "far"]]]
+
+
+def test_a_run_that_breaks_when_its_jobs_begin_gives_back_all_and_notes_no_attempt(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 3)
+    redis_client.delete(f"{{run:{run}}}:list:0")
+    redis_client.set(f"{{run:{run}}}:list:0", "x")
+    turned, changed = bench.effect(seq=1)
+    assert turned.claimed == []
+    assert [word for _, _, word, _ in turned.returned] == ["BROKEN"] * 3
+    assert not [key for key in changed if key.startswith("{run:")]
+    assert f"{Q}:sent:w" not in changed
+
+
+def test_the_places_of_jobs_that_are_finished_together_come_free_together(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start(crowd, [0, 1, 2, 3])
+    redis_client.delete(f"{{run:{run.id}}}:due")
+    members = [{"n": 1, "i": index, "epoch": 0, "gid": "g", "limit": 2} for index in range(4)]
+    bench.client.run(enqueue_jobs("default", (run.id, run.plan), members, 30_000, front=False, now_ms=NOW))
+    jobs = bench.turn(seq=1).jobs
+    assert len(jobs) == 2
+    assert f"{Q}:groups:ready" not in keyspace(redis_client)
+    bench.turn(*map(bench.end, jobs), seq=2, claim=False)
+    found = keyspace(redis_client)
+    assert f"{Q}:g:g:inflight" not in found
+    assert list(found[f"{Q}:groups:ready"]) == ["g"]
+    assert bench.turn(seq=3).claimed == ["1/2/0", "1/3/0"]
+    assert keyspace(redis_client)[f"{Q}:g:g:inflight"] == "2"
+
+
+def test_a_job_whose_end_is_told_is_acked_though_its_run_cannot_be_read_any_more(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 1)
+    (job,) = bench.turn(seq=1).jobs
+    redis_client.delete(f"{{run:{run}}}:meta")
+    redis_client.set(f"{{run:{run}}}:meta", "x")
+    turned = bench.turn(bench.only_ack(job), seq=2, claim=False)
+    assert turned.words == ["ACKED"]
+    assert keyspace(redis_client)[f"{Q}:completed"] == [job[1]]
+
+
+def test_successors_of_jobs_that_end_together_go_to_the_front_in_turn(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """Each goes ahead of those before it, as if they had come one by one."""
+    for key in "abc":
+        bench.start("chain", key=key)
+    jobs = bench.turn(seq=1).jobs
+    bench.turn(*map(bench.end, jobs), seq=2, claim=False)
+    line = keyspace(redis_client)[f"{Q}:wait"]
+    assert line == [job[1].replace("/1/0/0", "/2/0/0") for job in reversed(jobs)]
+
+
+def test_a_batch_takes_a_command_for_each_lane_and_hash_and_no_more(bench: TurnBench, commands_of: Any) -> None:
+    """Of what is written per job, only the hashes of the jobs are left."""
+    fan_of(bench, 40)
+    jobs = bench.turn(seq=1, room=20).jobs
+    ran = commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2, room=20))
+    each = {name: ran[name] for name in ("zadd", "zrem", "lpush", "lpop", "hdel", "hset", "hmget", "hexists")}
+    assert each == {
+        "zadd": 3, "zrem": 3, "lpush": 1, "lpop": 1, "hdel": 1, "hset": 20 + 20 + 7, "hmget": 20 + 20 + 2, "hexists": 20,
+    }  # fmt: skip
+
+
+def test_a_turn_changes_what_turns_of_one_job_each_change(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """But for the numbers of turns, the claims that are kept for a repeat, and how many of the completed jobs were there in between."""
+    ends = []
+    for batch in (6, 1):
+        redis_client.flushall()
+        fan_of(bench, 6)
+        bench.start(two, 3, key="two")
+        before = keyspace(redis_client)
+        jobs: list[Any] = []
+        for seq in range(1, 9, batch):
+            jobs += bench.turn(seq=seq, room=min(batch, 8 - len(jobs)), queues=("default",)).jobs
+        for at in range(0, 8, batch):
+            bench.turn(*map(bench.end, jobs[at : at + batch]), seq=20 + at, claim=False)
+        changed = changes(before, keyspace(redis_client))
+        ends.append({key: value for key, value in changed.items() if ":sent:" not in key})
+    for end in ends:
+        for key, value in end.items():
+            if ":job:" in key:
+                assert value.pop("spent").endswith(" OK")
+    assert ends[0] == ends[1]
