@@ -240,6 +240,8 @@ class Worker:
 
     async def _take(self, hand: Hand, room: int) -> None:
         batch = self._untold.take() if hand.free else hand.batch
+        if self._appetite.flooded:
+            self._stir()  # there may be enough for another hand, beside this one's turn
         turned = await hand.take(batch, self._turned_queues(), room, self._appetite.news)
         self._untold.owe(turned.owed)
         self._untold.put_off(turned.troubled)
@@ -253,6 +255,8 @@ class Worker:
         if turned.suspect is not None:
             self._appetite.crave()
             await self._keep(turned.suspect)
+        if turned.jobs:
+            await asyncio.sleep(0)  # the next turn tells at once of the steps that wait for nothing
 
     async def _keep(self, suspect: Claimed) -> None:
         """Hold a suspect; where one is held already, which another hand met at the same time, give it back."""
