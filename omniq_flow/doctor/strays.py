@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from omniq_flow.doctor.questions import listed
@@ -33,13 +34,19 @@ def list_strays(position: Position) -> Talk[tuple[Position, list[str]]]:
     for shard, names in _by_shard(ids).items():
         entries = yield listed(shard, names)
         unlisted += [run_id for run_id, entry in zip(names, entries, strict=True) if entry.since_ms is None and entry.until_ms is None]
+    found = yield from list_those(unlisted)
+    after = position._replace(cursor=cursor) if cursor else Position((position.shard + 1) % SHARDS)
+    return after, found
+
+
+def list_those(unlisted: Iterable[str]) -> Talk[list[str]]:
+    """List those of the runs that are running and that no index lists; returns their ids."""
     found: list[str] = []
     for run_id in unlisted:
         if (yield from _is_stray(run_id)):
             yield list_run(run_id, "live")
             found.append(run_id)
-    after = position._replace(cursor=cursor) if cursor else Position((position.shard + 1) % SHARDS)
-    return after, found
+    return found
 
 
 def _is_stray(run_id: str) -> Talk[bool]:

@@ -1,4 +1,6 @@
 #!lua flags=allow-oom
+--- @include "lib/janitor_take"
+
 --- Take the janitor's turn for one round.
 --
 -- KEYS[1]  {janitor}:turn (string: worker)
@@ -6,6 +8,6 @@
 -- replies  {"YOURS"} | {"TAKEN", rest_ms}: another worker has this round, for so long
 -- repeat   {"YOURS"} within the round
 -- cost     1-3 commands
-if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return {'YOURS'} end
-if redis.call('GET', KEYS[1]) == ARGV[1] then return {'YOURS'} end
-return {'TAKEN', redis.call('PTTL', KEYS[1])}
+local rest = janitor_take(KEYS[1], ARGV[1], ARGV[2])
+if rest then return {'TAKEN', rest} end
+return {'YOURS'}

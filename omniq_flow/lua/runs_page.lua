@@ -1,4 +1,6 @@
 #!lua flags=no-writes
+--- @include "lib/run_page"
+
 --- Read a page of an index of runs.
 --
 -- KEYS[1]  {runs:<shard>}:live | {runs:<shard>}:ended (zset)
@@ -6,6 +8,4 @@
 -- replies  {id...}
 -- repeat   read only
 -- cost     2 commands
-local rank = redis.call('ZRANK', KEYS[1], ARGV[1])
-local from = rank and rank + 1 or 0
-return redis.call('ZRANGE', KEYS[1], from, from + tonumber(ARGV[2]) - 1)
+return run_page(KEYS[1], ARGV[1], tonumber(ARGV[2]))

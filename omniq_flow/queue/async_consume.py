@@ -55,7 +55,7 @@ class AsyncConsumer:
 
         watch = asyncio.create_task(self._watch(), name=f"omniq_flow stop {self._queue}")
         try:
-            async with AsyncSleeper(redis, self._queue) as self._sleeper:
+            async with AsyncSleeper(redis, [self._queue]) as self._sleeper:
                 with told_of_signals(signalled, wanted=self._habits.signals):
                     await self._hold(Course(self._queue, self._habits, self._stop, self._journal))
         except Interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -13,8 +14,8 @@ from omniq_flow.queue.cluster import AsyncServer, SyncServer
 from omniq_flow.queue.keys import wake_key
 from omniq_flow.queue.translation import SERVER_ERRORS
 
-LONGEST_S: Final = 10.0
-_SLACK_S: Final = 10.0
+LONGEST_S: Final = 15.0
+_SLACK_S: Final = 5.0
 _UNKNOWN_TIMEOUT_S: Final = 5.0
 
 
@@ -54,10 +55,10 @@ class Sleeper:
 
 
 class AsyncSleeper:
-    """Sleeps for an asyncio consumer."""
+    """Sleeps on the loop of an asyncio consumer; on queues that share a slot, where there are several."""
 
-    def __init__(self, client: AsyncServer, queue: str) -> None:
-        self._key = wake_key(queue)
+    def __init__(self, client: AsyncServer, queues: Sequence[str]) -> None:
+        self._keys = [wake_key(queue) for queue in queues]
         self._own: aio.Redis | None = None
         if isinstance(client, aio.Redis):
             pool = client.connection_pool
@@ -72,17 +73,25 @@ class AsyncSleeper:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
         if self._own:
             await self._own.aclose()
 
     async def sleep(self, seconds: float) -> bool:
         """Sleep until a job is announced, but not longer than this; False at once when the server cannot be asked."""
         try:
-            with cancels_kept():
-                await self._client.blpop([self._key], timeout=min(seconds, self._longest_s))
+            await self.pop(seconds)
         except SERVER_ERRORS:
             return False
         return True
+
+    async def pop(self, seconds: float) -> bool:
+        """Sleep in the same way, and tell whether a job was announced; raises what the connection meets."""
+        with cancels_kept():
+            return await self._client.blpop(self._keys, timeout=min(seconds, self._longest_s)) is not None
 
 
 def _patient(options: dict[str, Any]) -> dict[str, Any]:

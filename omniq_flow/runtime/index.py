@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from omniq_flow.queue.client import OmniqClient
 from omniq_flow.queue.connect import address_of
@@ -38,6 +38,23 @@ def take_janitor_turn(worker: str, round_ms: int) -> Operation[int]:
     return Operation(script("janitor_turn"), JANITOR_TURN, args, lambda reply: 0 if reply[0] == b"YOURS" else max(1, int(reply[1])))
 
 
+class Round(NamedTuple):
+    """What a janitor's round on one server begins with, and where the next one goes on. ``taken_ms``: for how long another has the turn."""
+
+    taken_ms: int = 0
+    shard: int = 0
+    after: str = ""
+    live: Sequence[str] = ()
+    cursor: int = 0
+    unlisted: Sequence[str] = ()
+
+
+def begin_round(worker: str, round_ms: int, before: Round, count: int, now_ms: int = 0) -> Operation[Round]:
+    """Take the janitor's turn and see what is next after the round before; repeatable. One server only."""
+    args = (now_ms, worker, round_ms, before.shard, before.after, count, before.cursor)
+    return Operation(script("janitor_round"), JANITOR_TURN, args, _round)
+
+
 def newest_runs(client: OmniqClient, limit: int) -> list[tuple[str, View]]:
     """Return the newest runs that are kept, live or ended, newest first, with their raw state."""
     client.check()
@@ -54,6 +71,13 @@ def newest_runs(client: OmniqClient, limit: int) -> list[tuple[str, View]]:
 
 def _newest_first(found: dict[str, View]) -> Iterator[tuple[str, View]]:
     return iter(sorted(found.items(), key=lambda pair: pair[1].meta.get("created_ms", "").zfill(20), reverse=True))
+
+
+def _round(reply: Any) -> Round:
+    if reply[0] == b"TAKEN":
+        return Round(max(1, int(reply[1])))
+    _, shard, after, live, cursor, unlisted = reply
+    return Round(0, int(shard), after.decode(), _ids(live), int(cursor), [name.decode("utf-8", "replace") for name in unlisted])
 
 
 def _ids(reply: list[bytes]) -> list[str]:

@@ -221,6 +221,7 @@ async def keep_house(actor: Actor) -> None:
     """Be a janitor that goes once through all live runs."""
     scene = actor.scene
     janitor = Janitor(actor.client, scene.served, Quarantine(actor.client, scene.served), JANITOR_S, actor.name)
+    janitor.one_server = scene.stage.one_server
     await janitor.round()
 
 

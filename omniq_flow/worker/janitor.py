@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
-from omniq_flow.doctor.strays import Position, list_strays
+from omniq_flow.doctor.strays import Position, list_strays, list_those
 from omniq_flow.doctor.upkeep import Upkeep
 from omniq_flow.errors import RunError, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.delivery import RunHead
-from omniq_flow.runtime.index import live_page, take_janitor_turn, trim_ended
+from omniq_flow.runtime.index import Round, begin_round, live_page, take_janitor_turn, trim_ended
 from omniq_flow.runtime.keys import SHARDS
 from omniq_flow.runtime.operations import view
 from omniq_flow.runtime.reissue import reissue
@@ -37,37 +38,59 @@ class Janitor(Duty):
     and those that are in no lane are enqueued again, under the same ids. Its queues are looked after: what the doctor's rules find wrong
     with the next page of their jobs, with groups and counters, is mended. A thousand keys a round are walked for runs that no index lists.
 
+    With ``one_server`` a round begins with one call, which is all of it where nothing runs; else it goes slot by slot.
     On a healthy store it writes nothing but its turn. What it mends is logged, and counted in ``repaired``.
     """
 
     def __init__(self, client: AsyncOmniqClient, served: Served, quarantine: Quarantine, every_s: float, worker: str) -> None:
         super().__init__()
         self.repaired: Counter[str] = Counter()
+        self.one_server = False
         self._client, self._served, self._quarantine = client, served, quarantine
         self._every_s, self._worker = every_s, worker
-        self._shard, self._after = 0, ""
+        self._before, self._shard, self._after = Round(), 0, ""
         self._walk, self._upkeep = Position(), Upkeep()
         self._random = random.Random()  # noqa: S311  # who comes first, no secret
 
     async def round(self) -> float:
         """Look after the next page of live runs, if it is this worker's turn."""
-        taken_ms = await self._client.run(take_janitor_turn(self._worker, int(self._every_s * 1000)))
+        taken_ms = await (self._round() if self.one_server else self._round_slot_by_slot())
         if taken_ms:
             return taken_ms / 1000 + self._random.uniform(0, LATER / 2) * self._every_s
-        queues: set[str] = set()
+        # Whoever had the turn comes after those that wait for it: each serves flows that the others may not have.
+        return self._every_s * (1 + LATER)
+
+    async def _round(self) -> int:
+        found = await self._client.run(begin_round(self._worker, int(self._every_s * 1000), self._before, PAGE))
+        if not found.taken_ms:
+            self._before = found
+            await self._look_after_all(found.live)
+            self._tell_listed(await ahold(self._client, list_those(found.unlisted)))
+        return found.taken_ms
+
+    async def _round_slot_by_slot(self) -> int:
+        taken_ms = await self._client.run(take_janitor_turn(self._worker, int(self._every_s * 1000)))
+        if taken_ms:
+            return taken_ms
+        live: list[str] = []
         for _ in range(SHARDS):
             page = await self._client.run(live_page(self._shard, self._after, PAGE))
-            for run_id in page:
-                queues |= await self._look_after(run_id)
+            live += page
             if len(page) == PAGE:
                 self._after = page[-1]
                 break
             await self._client.run(trim_ended(self._shard))
             self._shard, self._after = (self._shard + 1) % SHARDS, ""
+        await self._look_after_all(live)
+        self._walk, found = await ahold(self._client, list_strays(self._walk))
+        self._tell_listed(found)
+        return 0
+
+    async def _look_after_all(self, live: Iterable[str]) -> None:
+        queues: set[str] = set()
+        for run_id in live:
+            queues |= await self._look_after(run_id)
         await self.for_each(self._random.sample(sorted(queues), min(QUEUES, len(queues))), self._keep_up)
-        await self._find_strays()
-        # Whoever had the turn comes after those that wait for it: each serves flows that the others may not have.
-        return self._every_s * (1 + LATER)
 
     async def _look_after(self, run_id: str) -> frozenset[str]:
         """Look after a run; returns its queues if it stands still."""
@@ -120,8 +143,7 @@ class Janitor(Duty):
             told = ", ".join(f"{count} {name}" for name, count in sorted(mended.items()))
             log.warning("queue %s was damaged and is mended: %s", queue, told)
 
-    async def _find_strays(self) -> None:
-        self._walk, found = await ahold(self._client, list_strays(self._walk))
+    def _tell_listed(self, found: Sequence[str]) -> None:
         self._note("run listed", len(found))
         for run_id in found:
             log.warning("run %s was running and no index listed it; it is listed again", run_id)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.worker.duty import Duty
 
-SLOWEST_S = 15.0
+SLOWEST_S = 60.0
 BATCH = 1000
 
 

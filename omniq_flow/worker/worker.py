@@ -136,6 +136,7 @@ class Worker:
             return
         if await self._session.aone_server():
             self._hands = [Hand(turns) for turns in self._one_server]
+            self.janitor.one_server = True
         for duty in self._duties:
             duty.start()
         log.info("worker %s serves %s on queue %s", self.name, ", ".join(flow.name for flow in self.served.flows), ", ".join(self.queues))
@@ -307,6 +308,8 @@ class Worker:
         """Let the sleeper listen, but only with room for a job: a busy worker must not take another one's wake-up."""
         if room > 0 and not self._stopping.is_set():
             self._sleeper.idle.set()
+        else:
+            self._sleeper.cut()
 
     def _turned_queues(self) -> list[str]:
         """Return the queues, each first in its turn."""

@@ -12,7 +12,7 @@ from world_flows import chain
 
 from omniq_flow.compiler.plan import encode_plan
 from omniq_flow.queue import OmniqClient
-from omniq_flow.runtime.index import ended_page, live_page, take_janitor_turn, trim_ended
+from omniq_flow.runtime.index import Round, begin_round, ended_page, live_page, take_janitor_turn, trim_ended
 from omniq_flow.runtime.keys import shard_of
 from omniq_flow.runtime.operations import load_plan, store_plan
 from omniq_flow.runtime.presence import worker_here, workers_of
@@ -90,6 +90,45 @@ def test_a_janitor_has_its_turn_for_a_round(effect: Effect, redis_client: redis.
     assert redis_client.pttl("{janitor}:turn") <= 5000, "it is no longer for being asked twice"
     rest, changed = effect(take_janitor_turn("b", 9000))
     assert (0 < rest <= 5000, changed) == (True, {})
+
+
+def test_a_janitors_round_on_one_server_begins_with_one_call(effect: Effect, redis_client: redis.Redis) -> None:
+    """It reads the live runs, forgets ended ones whose term is over, and finds runs that no index lists."""
+    redis_client.zadd(LIVE, {"r": NOW})
+    redis_client.zadd("{runs:0}:live", {"8": NOW, "h": NOW})
+    redis_client.zadd(ENDED, {"over": NOW - 1, "kept r": NOW})
+    for run_id in ("r", "kept r", "unlisted"):
+        redis_client.hset(f"{{run:{run_id}}}:meta", "status", "running")
+    found, changed = effect(begin_round("a", 5000, Round(), 100, NOW))
+    assert found == Round(0, 0, "", ["8", "h", "r"], 0, ["unlisted"])
+    assert changed == {"{janitor}:turn": Expiring("a"), ENDED: {"over": None}}
+    assert effect(begin_round("a", 5000, found, 100, NOW)) == (found, {})
+    other, changed = effect(begin_round("b", 5000, Round(), 100, NOW))
+    assert (0 < other.taken_ms <= 5000, other.live, changed) == (True, (), {})
+
+
+def test_a_round_goes_on_after_a_full_page(effect: Effect, redis_client: redis.Redis) -> None:
+    redis_client.zadd("{runs:1}:live", {"1": 1})
+    redis_client.zadd("{runs:2}:live", {name: at for at, name in enumerate("2:BJ")})
+    redis_client.zadd("{runs:3}:live", {"3": 1})
+    redis_client.zadd("{runs:2}:ended", {"over": NOW - 1})
+    first, changed = effect(begin_round("a", 5000, Round(), 3, NOW))
+    assert (first.shard, first.after, first.live) == (2, "B", ["1", "2", ":", "B"])
+    assert "{runs:2}:ended" not in changed, "a shard is trimmed when its last page was read"
+    second, changed = effect(begin_round("a", 5000, first, 3, NOW))
+    assert (second.shard, second.after, second.live) == (2, "", ["J", "3", "1"])
+    assert changed == {"{runs:2}:ended": None}
+
+
+def test_a_walk_goes_on_where_it_was(effect: Effect, redis_client: redis.Redis) -> None:
+    redis_client.mset({f"key {number}": 1 for number in range(3000)})
+    redis_client.hset("{run:unlisted}:meta", "status", "running")
+    at, found, rounds = Round(), list[str](), 0
+    while not rounds or at.cursor:
+        at, rounds = effect(begin_round("a", 5000, at, 3, NOW))[0], rounds + 1
+        found += at.unlisted
+    assert set(found) == {"unlisted"}
+    assert rounds > 1
 
 
 def test_a_plan_is_kept_for_its_term(effect: Effect, redis_client: redis.Redis) -> None:

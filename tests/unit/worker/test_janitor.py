@@ -29,7 +29,9 @@ NAMES = ("chain", "parallel", "fan of arguments", "grouped")
 @pytest.fixture
 async def janitor(session: Session) -> AsyncIterator[Janitor]:
     client, served = session.aclient(), Served([SHAPES[name].flow for name in NAMES], 30_000)
-    yield Janitor(client, served, Quarantine(client, served), EVERY_S, "a worker")
+    made = Janitor(client, served, Quarantine(client, served), EVERY_S, "a worker")
+    made.one_server = await session.aone_server()
+    yield made
     await session.aclose()
 
 
