@@ -3,7 +3,7 @@ SECONDS ?= 600
 WORKERS ?= 8
 SEED ?=
 
-.PHONY: chaos guarantees
+.PHONY: benchmarks chaos guarantees
 
 # All that docs/guarantees.md gives figures of, and the page itself.
 guarantees:
@@ -16,3 +16,9 @@ guarantees:
 # Real workers, clients and a server under kill -9, restarts and broken connections; ends with a ledger, exits with 1 if it does not balance.
 chaos:
 	python guarantees/chaos --seconds $(SECONDS) --workers $(WORKERS) $(if $(SEED),--seed $(SEED))
+
+# All that docs/performance.md gives figures of, and the page itself.
+benchmarks:
+	python benchmarks
+	python benchmarks curves cluster
+	python benchmarks/report.py

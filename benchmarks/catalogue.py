@@ -15,7 +15,7 @@ class Side:
     """One side. `packages` are installed into an environment of its own; without any it runs in this one.
 
     `settings` is what its worker is given, by work, with that of "" for all others. `most` is the largest size that it gets of a work:
-    where it is asked for more it does that much, and nothing where it is asked for more than ten times as much.
+    where it is asked for more it does that much, and nothing where it is asked for more than five times as much.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Side:
         if work in self.lacks:
             return 0
         most = self.most.get(work, asked)
-        return min(asked, most) if asked <= 10 * most else 0
+        return min(asked, most) if asked <= 5 * most else 0
 
     def command(self, interpreter: str, role: str, work: str, url: str) -> list[str]:
         """Return the command line of its worker or client."""

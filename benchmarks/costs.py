@@ -20,6 +20,7 @@ from omniq_flow.testing.servers import Kind
 PLAN: Final = "fan:10000,threads:10000,chain:1000:1,diamonds:1000"
 SCRIPTS: Final = ("evalsha", "eval", "fcall")
 SHOWN: Final = 12
+SAMPLED: Final = 5
 Counts = dict[str, float]
 
 
@@ -48,7 +49,8 @@ def _one_work(task: Task, sides: Sequence[Side], kind: Kind) -> dict[str, dict[s
                 counts = {name: number - before.get(name, 0) for name, number in _counts(stand).items()}
             samples = Path(folder) / "samples.json"
             with Stand(side, task.work, warm_up=task.work.warm_up, kind=kind, samples=samples) as stand:
-                stand.do(task.size)
+                for _ in range(SAMPLED):
+                    stand.do(task.size)
                 stand.stop_workers()
             told[side.name] = _summary(task, done, counts, json.loads(samples.read_text()))
     return told

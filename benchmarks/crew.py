@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -38,6 +39,11 @@ class Crew:
         """Start one more worker."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": self._log, "stderr": self._log}
         self.workers.append(subprocess.Popen(command, cwd=SIDES, env=self._environment, **pipes))  # type: ignore[call-overload]
+
+    def signal_workers(self, number: signal.Signals) -> None:
+        """Send all workers a signal."""
+        for worker in self.workers:
+            worker.send_signal(number)
 
     def stop_workers(self) -> None:
         """Let all workers finish and leave."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import contest
 import costs
@@ -20,78 +22,77 @@ import memory
 import primaries
 import scaling
 import startup
-from catalogue import Side, sides
-from works import PLAN, tasks
+from catalogue import SIDES, Side, sides
+from works import OTHERS_PLAN, PLAN, Task, tasks
 
-PEERS = "ours,bullmq,celery,streaq,floor"
-Part = Callable[[argparse.Namespace], bool]
+from omniq_flow.testing.servers import Kind
 
-
-def _contest(asked: argparse.Namespace) -> bool:
-    return contest.run(sides(asked.sides), tasks(asked.work, asked.repeats), asked.server, asked.keep_as or "contest")
-
-
-def _costs(asked: argparse.Namespace) -> bool:
-    return costs.run(_ours(asked), tasks(costs.PLAN, asked.repeats), asked.server)
+PEERS: Final = "ours,bullmq,celery,streaq,floor"
+OTHERS: Final = "ours,dramatiq,rq,omniq"
+USUAL: Final = ("contest", "others", "costs", "memory", "idle", "startup", "scaling")
 
 
-def _memory(asked: argparse.Namespace) -> bool:
-    return memory.run(_ours(asked), asked.server)
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    sides: Sequence[Side]
+    plan: Sequence[Task]
+    curves: Sequence[str]
+    repeats: int
+    kind: Kind
+
+    @property
+    def ours(self) -> list[Side]:
+        """Those of the sides that are this project, now or at an earlier commit."""
+        return [side for side in self.sides if side.is_ours] or [SIDES["ours"]]
 
 
-def _idle(asked: argparse.Namespace) -> bool:
-    return idleness.run(sides(asked.sides), asked.server)
-
-
-def _startup(asked: argparse.Namespace) -> bool:
-    return startup.run(_ours(asked))
-
-
-def _scaling(asked: argparse.Namespace) -> bool:
-    return scaling.run(sides("ours")[0], tasks(scaling.PLAN, asked.repeats), asked.server)
-
-
-def _curves(asked: argparse.Namespace) -> bool:
-    return curves.run(asked.curve.split(","), asked.server)
-
-
-def _cluster(asked: argparse.Namespace) -> bool:
-    return primaries.run(asked.server, asked.repeats)
-
-
-def _ours(asked: argparse.Namespace) -> list[Side]:
-    """Return those of the sides that are this project, now or at an earlier commit."""
-    return [side for side in sides(asked.sides) if side.is_ours] or sides("ours")
-
-
-PARTS: dict[str, Part] = {
-    "contest": _contest,
-    "costs": _costs,
-    "memory": _memory,
-    "idle": _idle,
-    "startup": _startup,
-    "scaling": _scaling,
-    "curves": _curves,
-    "cluster": _cluster,
+PARTS: Final[dict[str, Callable[[Asked], bool]]] = {
+    "contest": lambda asked: contest.run(asked.sides, asked.plan, asked.kind),
+    "others": lambda asked: contest.run(sides(OTHERS), tasks(OTHERS_PLAN, asked.repeats), asked.kind, "others"),
+    "costs": lambda asked: costs.run(asked.ours, tasks(costs.PLAN, asked.repeats), asked.kind),
+    "memory": lambda asked: memory.run(asked.ours, asked.kind),
+    "idle": lambda asked: idleness.run(asked.sides, asked.kind),
+    "startup": lambda asked: startup.run(asked.ours),
+    "scaling": lambda asked: scaling.run(SIDES["ours"], tasks(scaling.PLAN, asked.repeats), asked.kind),
+    "curves": lambda asked: curves.run(asked.curves, asked.kind),
+    "cluster": lambda asked: primaries.run(asked.kind, asked.repeats),
 }
-USUAL = ("contest", "costs", "memory", "idle", "startup", "scaling")
 
 
 def main() -> int:
     """Measure the parts that were asked for; the exit code is 1 when a side gave no result, or a wrong one."""
+    parts, asked = _read()
+    right = []
+    for part in parts:
+        began = time.monotonic()
+        right.append(PARTS[part](asked))
+        print(f"\n{part}: {time.monotonic() - began:.0f} s", flush=True)
+    return 0 if all(right) else 1
+
+
+def _read() -> tuple[Sequence[str], Asked]:
+    """Read the command line; leaves with what is wrong with it."""
     parser = argparse.ArgumentParser(prog="python benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", metavar="PART", nargs="*", help=f"{', '.join(PARTS)}; where none is named {', '.join(USUAL)}")
-    parser.add_argument("--sides", default=PEERS, help="who takes part in the contest; ours@COMMIT is an earlier state of this project")
-    parser.add_argument("--work", default=PLAN, help="what they do: work:size or work:size:repeats (%(default)s)")
+    parser.add_argument("--sides", default=PEERS, help="who takes part: %(default)s, and ours@COMMIT for an earlier state of this project")
+    parser.add_argument("--work", default=PLAN, help="what they do in the contest, work:size or work:size:repeats (%(default)s)")
+    parser.add_argument("--curve", default=",".join(curves.CURVES), help="which curves (%(default)s)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--server", choices=("valkey", "redis"), default="valkey", help="the one that comes along, or redis-server in PATH")
-    parser.add_argument("--keep-as", default="", metavar="NAME", help="keep the contest's figures under another name")
-    parser.add_argument("--curve", default=",".join(curves.CURVES), help="which curves (%(default)s)")
-    asked = parser.parse_args()
-    unknown = set(asked.parts) - set(PARTS)
-    if unknown:
-        parser.error(f"no part is called {', '.join(sorted(unknown))}: {', '.join(PARTS)}")
-    began = time.monotonic()
-    right = [PARTS[part](asked) for part in asked.parts or USUAL]
-    print(f"\n{time.monotonic() - began:.0f} s")
-    return 0 if all(right) else 1
+    told = parser.parse_args()
+    try:
+        asked = Asked(
+            sides(told.sides), tasks(told.work, told.repeats), _known(told.curve.split(","), curves.CURVES), told.repeats, told.server
+        )
+        return _known(told.parts or USUAL, PARTS), asked
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _known(names: Sequence[str], there: Mapping[str, object]) -> Sequence[str]:
+    for name in names:
+        if name not in there:
+            raise ValueError(f"there is no {name!r}: {', '.join(there)}")
+    return names

@@ -20,7 +20,7 @@ from figure_files import read
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 PLOTS: Final = PAGE.parent / "plots"
 BLOCK: Final = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
-PARTS: Final = ("contest", "costs", "memory", "idle", "startup", "scaling", "curves", "cluster")
+PARTS: Final = ("contest", "others", "costs", "memory", "idle", "startup", "scaling", "curves", "cluster")
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +58,8 @@ class Stand:
             self._crew.start_client(self._command("client"))
             # A little of the work, so that all is loaded.
             self._crew.ask(self._work.name, (self._warm_up,), WARM_UP_S)
+            if self._samples:
+                self._crew.signal_workers(signal.SIGUSR1)
         except BaseException:
             self.close()
             raise
@@ -80,11 +83,14 @@ class Stand:
         self._crew.stop_workers()
 
     def do(self, size: int, *more: int, work: str = "") -> Done:
-        """Do a work of this size once, with what else the work takes; raises Failed."""
+        """Do a work of this size once, with what else the work takes; raises Failed.
+
+        Returns when the server is quiet again, so that it takes nothing from what is measured next.
+        """
         self.server.ask("SLOWLOG", "RESET")
         before, workers_before = self.server_cpu_s(), self.worker_cpu_s()
         told = self._crew.ask(work or self._work.name, (size, *more), PATIENCE_S)
-        return Done(
+        done = Done(
             seconds=told["seconds"],
             samples=told.get("samples"),
             server_cpu_s=self.server_cpu_s() - before,
@@ -94,6 +100,8 @@ class Stand:
             worker_peak_bytes=self._crew.worker_peak_bytes(),
             longest_script_ms=self._longest_script_ms(),
         )
+        await_condition(self._quiet, "the server has rewritten its append-only file", PATIENCE_S)
+        return done
 
     def info(self, section: str) -> dict[str, Any]:
         """Return what the server says of itself."""
@@ -120,6 +128,10 @@ class Stand:
         if role == "worker" and self._samples:
             command[1:3] = ["sampled_worker.py", str(self._samples)]
         return command
+
+    def _quiet(self) -> bool:
+        said = self.info("persistence")
+        return not (said["aof_rewrite_in_progress"] or said["aof_rewrite_scheduled"])
 
     def _longest_script_ms(self) -> float:
         with self.server.client() as client:

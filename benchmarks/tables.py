@@ -29,23 +29,19 @@ def surroundings(found: Figures) -> str:
 
 def contest(found: Figures) -> str:
     """All sides beside each other: median, spread, and how many times as good ours is."""
-    works, sides = found["contest"]["works"], found["contest"]["sides"]
-    shown = [name for name in sides if any(name in work["sides"] for work in works.values())]
-    head = ["work", "unit", *(sides[name]["title"] for name in shown)]
-    rows = []
-    for name, told in works.items():
-        kind, size = _work(name)
-        unit = f"{kind.unit}, p50 / p99" if any("p99" in side for side in told["sides"].values()) else kind.unit
-        cells = [_contest_cell(kind.name, int(size), told["sides"], side) for side in shown]
-        rows.append([kind.title.format(int(size)), unit, *cells])
-    return _table(head, rows)
+    return _beside(found["contest"])
+
+
+def others(found: Figures) -> str:
+    """Give the same of the slower peers."""
+    return _beside(found["others"])
 
 
 def sides(found: Figures) -> str:
     """Who took part, and how."""
     return "\n".join(
         f"- **{side['title']}**: {side['how']}. {', '.join(f'{name} {version}' for name, version in side['versions'].items())}."
-        for side in found["contest"]["sides"].values()
+        for side in (found["others"]["sides"] | found["contest"]["sides"]).values()
     )
 
 
@@ -212,13 +208,26 @@ CURVES: Final = {
 }
 BLOCKS: Final[dict[str, Callable[[Figures], str]]] = {
     each.__name__: each
-    for each in (surroundings, contest, sides, costs, commands, places, small, idle, scaling, curves, cluster, arithmetic)
+    for each in (surroundings, contest, others, sides, costs, commands, places, small, idle, scaling, curves, cluster, arithmetic)
 }
 
 
 def _work(name: str) -> tuple[Any, str]:
     kind, _, size = name.partition(":")
     return WORKS[kind], size
+
+
+def _beside(part: dict[str, Any]) -> str:
+    works, sides = part["works"], part["sides"]
+    shown = [name for name in sides if any(name in work["sides"] for work in works.values())]
+    head = ["work", "unit", *(sides[name]["title"] for name in shown)]
+    rows = []
+    for name, told in works.items():
+        kind, size = _work(name)
+        unit = f"{kind.unit}, p50 / p99" if any("p99" in side for side in told["sides"].values()) else kind.unit
+        cells = [_contest_cell(kind.name, int(size), told["sides"], side) for side in shown]
+        rows.append([kind.title.format(int(size)), unit, *cells])
+    return _table(head, rows)
 
 
 def _contest_cell(work: str, asked: int, told: dict[str, Any], side: str) -> str:

@@ -55,8 +55,10 @@ WORKS: Final = {
     )
 }
 PLAN: Final = (
-    "fan:1000,fan:10000,fan:100000,fan:1000000:1,threads:10000,chain:200,diamonds:500,latency:300,idle-latency:100,start:20000,sleep:20000"
+    "fan:1000,fan:10000,fan:100000,fan:1000000:1,threads:10000,chain:200,diamonds:500,latency:300,idle-latency:60,start:20000,sleep:20000"
 )
+# With peers that are too slow for more.
+OTHERS_PLAN: Final = "fan:1000,chain:200,diamonds:200,latency:100,idle-latency:50"
 
 
 def tasks(plan: str, repeats: int) -> list[Task]:

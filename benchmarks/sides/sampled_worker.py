@@ -1,7 +1,7 @@
-"""``omniq-flow worker`` with a look each millisecond of its processor time at where it is: ``sampled_worker.py FILE ARGUMENT...``.
+"""``omniq-flow worker`` with a look at where it is each few milliseconds of its processor time: ``sampled_worker.py FILE ARGUMENT...``.
 
-When it ends FILE holds how often it was found in each place: a room of ours, or a package. What C code does counts for the Python that
-called it. Only the main thread is looked at, which runs the loop.
+When it ends FILE holds how often it was found in each place since it was last sent a SIGUSR1: a module of ours, or a package. What C code
+does counts for the Python that called it. Only the main thread is looked at, which runs the loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import FrameType
 import omniq_flow
 from omniq_flow.cli.main import main
 
-EVERY_S = 0.001
+EVERY_S = 0.001  # the kernel may take longer
 OURS = str(Path(omniq_flow.__file__).parent)
 
 
@@ -31,13 +31,24 @@ def place_of(frame: FrameType | None) -> str:
         return path.partition("site-packages/")[2].partition("/")[0]
     if path.endswith("flows_to_measure.py"):
         return "the steps"
-    return "asyncio" if "asyncio" in path else "the standard library"
+    return "asyncio" if "asyncio" in path else f"Python's {Path(path).stem}"
+
+
+def look(_: int, frame: FrameType | None) -> None:
+    """Count the place where the worker is."""
+    found[place_of(frame)] += 1
+
+
+def begin_anew(_: int, __: FrameType | None) -> None:
+    """Forget what was counted."""
+    found.clear()
 
 
 if __name__ == "__main__":
     found: Counter[str] = Counter()
     into = Path(sys.argv.pop(1))
-    signal.signal(signal.SIGPROF, lambda _, frame: found.update([place_of(frame)]))
+    signal.signal(signal.SIGPROF, look)
+    signal.signal(signal.SIGUSR1, begin_anew)
     signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
     try:
         main()
