@@ -16,7 +16,12 @@ from catalogue import Side
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MADE: Final = "made"
-NAMED: Final = ("celery", "streaq", "dramatiq", "rq", "omniq", "redis", "hiredis", "coredis", "kombu", "uvloop", "omniq-flow")
+# Whose versions are told, and of which script alone where they lie about elsewhere too.
+MADE_OF: Final = {
+    "omniq-flow": "ours_side.py",
+    "omniq": "omniq_side.py",
+    **dict.fromkeys(("celery", "kombu", "streaq", "coredis", "dramatiq", "rq", "redis", "hiredis", "uvloop"), ""),
+}
 
 
 def cache() -> Path:
@@ -53,7 +58,8 @@ class Home:
             "print(json.dumps({d.metadata['Name'].lower(): d.version for d in distributions()} | {'python': platform.python_version()}))"
         )
         found_here: dict[str, str] = json.loads(_output([self.interpreter, "-c", ask]))
-        return {name: found_here[name] for name in (*NAMED, "python") if name in found_here}
+        mine = {**MADE_OF, "python": ""}
+        return {name: found_here[name] for name, side in mine.items() if name in found_here and side in {"", self._side.script}}
 
     def _make(self) -> None:
         print(f"installing {self._side.name} into {self.folder}", flush=True)

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+from costs import PLAN as COSTS_PLAN
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
-from tables import CURVES, Figures, then_and_now
-from works import WORKS
+from tables import CURVES, Figures, by_rank, in_order, number, then_and_now
+from works import PLAN, WORKS
 
 INK: Final = "#808890"
 OURS: Final = "#3b8ede"
 OTHERS: Final = "#8a7fb5"
-FLOOR: Final = "#909a9f"
+COLOURS: Final = {"ours": OURS, "floor": "#909a9f"}
 PARTS: Final = {"server_us": "#d9822b", "worker_us": "#3b8ede", "client_us": "#56a868"}
 STYLE: Final = {
     "svg.fonttype": "none",
@@ -51,18 +52,19 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _contest(found: Figures) -> Figure:
-    works = found["contest"]["works"]
+    works = in_order(found["contest"], PLAN)
     titles = {name: side["title"] for name, side in found["contest"]["sides"].items()}
     figure, panels = _panels(len(works), height=1.5)
     for axes, (name, told) in zip(panels, works.items(), strict=False):
         kind, size = name.split(":")
         work, sides = WORKS[kind], told["sides"]
-        names = list(sides)[::-1]
+        names = by_rank(sides)[::-1]
         values = [sides[side]["median"] for side in names]
-        colours = [OURS if side.startswith("ours") else FLOOR if side == "floor" else OTHERS for side in names]
-        axes.barh([titles[side] for side in names], values, color=colours, height=0.7)
-        for place, value in enumerate(values):
-            axes.text(value, place, f" {value:,.4g}", va="center", fontsize=8)
+        spread = [[abs(sides[side][end] - sides[side]["median"]) for side in names] for end in ("least", "most")]
+        colours = [COLOURS.get(side.partition("@")[0], OTHERS) for side in names]
+        axes.barh([titles[side] for side in names], values, height=0.7, color=colours, xerr=spread, error_kw={"ecolor": INK})
+        for place, side in enumerate(names):
+            axes.text(sides[side]["most"], place, f"  {number(sides[side]['median'])}", va="center", fontsize=8)
         direction = "less is better" if work.less_is_better else "more is better"
         axes.set_title(f"{work.title.format(int(size))}\n{work.unit}, {direction}")
         axes.margins(x=0.2)
@@ -72,7 +74,7 @@ def _contest(found: Figures) -> Figure:
 
 
 def _costs(found: Figures) -> Figure:
-    works = found["costs"]["works"]
+    works = in_order(found["costs"], COSTS_PLAN)
     figure, panels = _panels(len(works), height=1.4)
     for axes, (name, now) in zip(panels, works.items(), strict=False):
         kind, size = name.split(":")
@@ -84,7 +86,7 @@ def _costs(found: Figures) -> Figure:
             axes.barh(list(bars), widths, left=left, color=colour, height=0.6, label=part.removesuffix("_us"))
             left = [start + width for start, width in zip(left, widths, strict=True)]
         axes.set_title(f"{WORKS[kind].title.format(int(size))}\nmicroseconds of processor time a step")
-    panels[0].legend(fontsize=8, loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(PARTS), fontsize=8)
     return figure
 
 
@@ -105,6 +107,8 @@ def _line(axes: Axes, points: Sequence[dict[str, Any]], column: str, *, label: s
     values = [point[column] for point in points]
     axes.plot([point["at"] for point in points], values, marker="o", markersize=3, color=colour)
     axes.set_xscale("log")
+    axes.set_xticks([point["at"] for point in points])
+    axes.minorticks_off()
     if max(values) > 20 * max(min(values), 1e-9):
         axes.set_yscale("log")
     else:

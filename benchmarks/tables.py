@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from catalogue import SIDES
 from contest import ratio
-from works import WORKS
+from costs import PLAN as COSTS_PLAN
+from works import OTHERS_PLAN, PLAN, WORKS, Work, tasks
 
 Figures = dict[str, dict[str, Any]]
 NONE: Final = "-"
+US: Final = "\N{MICRO SIGN}s"
 ROOM: Final = 0.8  # how much of a core is planned for: the rest is for peaks
 GOALS: Final = (100_000, 1_000_000, 5_000_000)
 TOP: Final = 8
@@ -17,7 +20,7 @@ TOP: Final = 8
 
 def surroundings(found: Figures) -> str:
     """On what the contest ran."""
-    runs = [work["ran"] for work in found["contest"]["works"].values()]
+    runs = [work["ran"] for work in in_order(found["contest"], PLAN).values()]
     ran, loads = runs[-1], [run["load before"] for run in runs]
     packages = ", ".join(f"{name} {ran[name]}" for name in ("redis", "hiredis", "msgspec", "uvloop") if ran[name] != "none")
     return (
@@ -29,29 +32,30 @@ def surroundings(found: Figures) -> str:
 
 def contest(found: Figures) -> str:
     """All sides beside each other: median, spread, and how many times as good ours is."""
-    return _beside(found["contest"])
+    return _beside(found["contest"], PLAN)
 
 
 def others(found: Figures) -> str:
     """Give the same of the slower peers."""
-    return _beside(found["others"])
+    return _beside(found["others"], OTHERS_PLAN)
 
 
 def sides(found: Figures) -> str:
     """Who took part, and how."""
+    both = found["others"]["sides"] | found["contest"]["sides"]
     return "\n".join(
         f"- **{side['title']}**: {side['how']}. {', '.join(f'{name} {version}' for name, version in side['versions'].items())}."
-        for side in (found["others"]["sides"] | found["contest"]["sides"]).values()
+        for side in (both[name] for name in by_rank(both))
     )
 
 
 def costs(found: Figures) -> str:
     """Tell what a step costs in each place, before and now."""
     names = {
-        "server_us": "server, us",
-        "script_us": "of that in scripts, us",
-        "worker_us": "worker, us",
-        "client_us": "client, us",
+        "server_us": f"server, {US}",
+        "script_us": f"in scripts by the clock, {US}",
+        "worker_us": f"worker, {US}",
+        "client_us": f"client, {US}",
         "calls": "calls",
         "commands": "commands in scripts",
         "bytes": "bytes on the wire",
@@ -70,7 +74,7 @@ def commands(found: Figures) -> str:
     for command in _top(now["command_us"], then.get("command_us", {})):
         us, calls = (_then_now(then.get(what, {}), now[what], command) for what in ("command_us", "command_calls"))
         rows.append([f"`{command}`", us, calls])
-    return _table(["command", "us a step", "calls a step"], rows)
+    return _table(["command", f"{US} a step", "calls a step"], rows)
 
 
 def places(found: Figures) -> str:
@@ -78,7 +82,7 @@ def places(found: Figures) -> str:
     _, then, now = next(_works(found))
     spent = [{place: share * each["worker_us"] for place, share in each["worker_share"].items()} if each else {} for each in (then, now)]
     rows = [[f"`{place}`", _then_now(spent[0], spent[1], place)] for place in _top(spent[1], spent[0])]
-    return _table(["place", "us a step"], rows)
+    return _table(["place", f"{US} a step"], rows)
 
 
 def small(found: Figures) -> str:
@@ -119,7 +123,7 @@ def scaling(found: Figures) -> str:
         kind, size = _work(name)
         first = told["workers"][0]
         for each in told["workers"]:
-            rate = f"{_number(each['median'])} ({_number(each['least'])} to {_number(each['most'])})"
+            rate = f"{number(each['median'])}{_spread(each)}"
             gain = f"{each['median'] / first['median']:.2f} x"
             busy = [f"{each['server_percent']} %", f"{each['worker_percent']} %"]
             rows.append([kind.title.format(int(size)), str(each["workers"]), rate, gain, *busy])
@@ -132,7 +136,7 @@ def curves(found: Figures) -> str:
     for name, (title, columns) in CURVES.items():
         if name in found["curves"]:
             points = found["curves"][name]["points"]
-            rows = [[f"{point['at']:,}", *(_number(point[column]) for column in columns)] for point in points]
+            rows = [[number(point["at"]), *(number(point[column]) for column in columns)] for point in points]
             parts.append(_table([title, *columns.values()], rows))
     return "\n\n".join(parts)
 
@@ -142,9 +146,9 @@ def cluster(found: Figures) -> str:
     rows = []
     for count, told in found["cluster"]["primaries"].items():
         shares = ", ".join(f"{share:.0%}" for share in told["cpu_shares"])
-        rate = f"{_number(told['median'])} ({_number(told['least'])} to {_number(told['most'])})"
+        rate = f"{number(told['median'])}{_spread(told)}"
         rows.append([count, rate, str(told["server_us"]), str(told["worker_us"]), shares])
-    return _table(["primaries", "steps/s", "servers, us a step", "workers, us a step", "shares of the servers' work"], rows)
+    return _table(["primaries", "steps/s", f"servers, {US} a step", f"workers, {US} a step", "shares of the servers' work"], rows)
 
 
 def arithmetic(found: Figures) -> str:
@@ -155,8 +159,8 @@ def arithmetic(found: Figures) -> str:
     for where, told in (("one server", alone), ("a cluster", clustered)):
         server, worker = (1e6 / told[name] for name in ("server_us", "worker_us"))
         lines.append(
-            f"- **{where}**: {told['server_us']:g} us of a server and {told['worker_us']:g} us of a worker for each step, so that a "
-            f"server's core is full at {_number(server)} steps/s and a worker's at {_number(worker)}."
+            f"- **{where}**: {number(told['server_us'])} {US} of a server and {number(told['worker_us'])} {US} of a worker for each step, "
+            f"so that a server's core is full at {number(server)} steps/s and a worker's at {number(worker)}."
         )
     rows = [
         [
@@ -186,12 +190,12 @@ CURVES: Final = {
             "steps_per_s": "runs/s worked off",
             "started_per_s": "runs/s started",
             "bytes_per_run": "bytes a waiting run",
-            "server_us": "server, us a step",
+            "server_us": f"server, {US} a step",
         },
     ),
     "groups": (
         "groups among a fan-out's children",
-        {"children": "children", "steps_per_s": "steps/s", "server_us": "server, us a step", "memory_mb": "server's peak, MB"},
+        {"children": "children", "steps_per_s": "steps/s", "server_us": f"server, {US} a step", "memory_mb": "server's peak, MB"},
     ),
     "workers": (
         "worker processes",
@@ -203,7 +207,7 @@ CURVES: Final = {
     ),
     "ended": (
         "ended runs that are kept",
-        {"steps_per_s": "steps/s of 1,000 diamonds", "server_us": "server, us a step", "bytes_per_run": "bytes of each"},
+        {"steps_per_s": "steps/s of 1,000 diamonds", "server_us": f"server, {US} a step", "bytes_per_run": "bytes of each"},
     ),
 }
 BLOCKS: Final[dict[str, Callable[[Figures], str]]] = {
@@ -212,30 +216,39 @@ BLOCKS: Final[dict[str, Callable[[Figures], str]]] = {
 }
 
 
-def _work(name: str) -> tuple[Any, str]:
+def _work(name: str) -> tuple[Work, str]:
     kind, _, size = name.partition(":")
     return WORKS[kind], size
 
 
-def _beside(part: dict[str, Any]) -> str:
-    works, sides = part["works"], part["sides"]
-    shown = [name for name in sides if any(name in work["sides"] for work in works.values())]
-    head = ["work", "unit", *(sides[name]["title"] for name in shown)]
+def in_order(part: dict[str, Any], plan: str) -> dict[str, Any]:
+    """Return the measured works of a plan, by name; what was measured on the side is left out."""
+    return {task.name: part["works"][task.name] for task in tasks(plan, 1) if task.name in part["works"]}
+
+
+def by_rank(names: Iterable[str]) -> list[str]:
+    """Return the names of sides: ours, what it was before, the peers, the floor."""
+    return sorted(names, key=lambda name: (list(SIDES).index(name.partition("@")[0]), name))
+
+
+def _beside(part: dict[str, Any], plan: str) -> str:
+    works, sides = in_order(part, plan), part["sides"]
+    shown = by_rank({name for work in works.values() for name in work["sides"]})
     rows = []
     for name, told in works.items():
         kind, size = _work(name)
-        unit = f"{kind.unit}, p50 / p99" if any("p99" in side for side in told["sides"].values()) else kind.unit
-        cells = [_contest_cell(kind.name, int(size), told["sides"], side) for side in shown]
-        rows.append([kind.title.format(int(size)), unit, *cells])
-    return _table(head, rows)
+        late = any("p99" in side for side in told["sides"].values())
+        unit = f"{kind.unit}, p50 / p99" if late else kind.unit
+        rows.append([kind.title.format(int(size)), unit, *(_contest_cell(kind.name, int(size), told["sides"], side) for side in shown)])
+    return _table(["work", "unit", *(sides[name]["title"] for name in shown)], rows)
 
 
 def _contest_cell(work: str, asked: int, told: dict[str, Any], side: str) -> str:
     if side not in told:
         return NONE
     mine = told[side]
-    late = f" / {_number(mine['p99'])}" if "p99" in mine else ""
-    cell = f"**{_number(mine['median'])}**{late} ({_number(mine['least'])} to {_number(mine['most'])})"
+    late = f" / {number(mine['p99'])}" if "p99" in mine else ""
+    cell = f"**{number(mine['median'])}**{late}{_spread(mine)}"
     if mine["size"] != asked:
         cell += f" at {mine['size']:,}"
     if side != "ours" and "ours" in told:
@@ -251,7 +264,7 @@ def then_and_now(sides: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 
 def _works(found: Figures) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Yield each work of the costs with what ours cost before and now."""
-    for name, told in found["costs"]["works"].items():
+    for name, told in in_order(found["costs"], COSTS_PLAN).items():
         yield name, *then_and_now(told)
 
 
@@ -260,14 +273,19 @@ def _top(now: dict[str, float], then: dict[str, float]) -> list[str]:
 
 
 def _then_now(then: dict[str, Any], now: dict[str, Any], what: str) -> str:
-    cells = [_number(each[what]) if what in each else NONE for each in (then, now)]
+    cells = [number(each[what]) if what in each else NONE for each in (then, now)]
     return " → ".join(cells) if then else cells[1]
 
 
-def _number(number: float) -> str:
-    if number >= 100:
-        return f"{number:,.0f}"
-    return f"{number:.1f}" if number >= 10 else f"{number:.2f}".rstrip("0").rstrip(".")
+def _spread(told: dict[str, Any]) -> str:
+    return "" if told["least"] == told["most"] else f" ({number(told['least'])} to {number(told['most'])})"
+
+
+def number(value: float) -> str:
+    """Return a number with as many digits as are worth reading."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return (f"{value:.1f}" if value >= 10 else f"{value:.2f}").rstrip("0").rstrip(".")
 
 
 def _span(moments: Sequence[str]) -> str:
