@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from catalogue import SIDES
+from crew import Failed
 from figure_files import keep
 from machine import surroundings
 from memory import kept_bytes
@@ -27,28 +28,34 @@ PROBE: Final = 1_000
 Point = dict[str, float]
 
 
-def run(curves: Sequence[str], kind: Kind) -> bool:
-    """Measure curves by name."""
+def run(curves: Sequence[str], most: int, kind: Kind) -> bool:
+    """Measure curves by name, up to the point `most`; tells whether all their points could be measured."""
+    right = True
     for name in curves:
         print(f"\n{name}", flush=True)
         points = []
-        for point in CURVES[name](kind):
-            points.append(point)
-            print("  " + ", ".join(f"{what} {number:,.6g}" for what, number in point.items()), flush=True)
-            keep("curves", [name], {"ran": surroundings(), "points": points})
-    return True
+        measure, at = CURVES[name]
+        try:
+            for point in measure(kind, [each for each in at if each <= most]):
+                points.append(point)
+                print("  " + ", ".join(f"{what} {number:,.6g}" for what, number in point.items()), flush=True)
+                keep("curves", [name], {"ran": surroundings(), "points": points})
+        except Failed as error:
+            print(f"  {error}", flush=True)
+            right = False
+    return right
 
 
-def children(kind: Kind) -> Iterator[Point]:
+def children(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
     """Yield the rate of fan-outs that grow."""
-    for count in (1_000, 10_000, 100_000, 1_000_000):
+    for count in at:
         with _stand("fan", kind) as stand:
             yield _point(count, count, stand.do(count)) | {"memory_mb": _peak_mb(stand)}
 
 
-def runs(kind: Kind) -> Iterator[Point]:
+def runs(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
     """Yield the rate at which runs of one step are worked off that all wait when the worker comes."""
-    for count in (1, 10, 100, 1_000, 10_000, 100_000):
+    for count in at:
         with _stand("latency", kind) as stand:
             stand.stop_workers()
             empty = kept_bytes(stand)
@@ -60,36 +67,36 @@ def runs(kind: Kind) -> Iterator[Point]:
             yield _point(count, count, done) | {"started_per_s": count / started.seconds, "bytes_per_run": waiting / count}
 
 
-def groups(kind: Kind) -> Iterator[Point]:
+def groups(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
     """Yield the rate of a fan-out whose children are in so many groups, none of which is ever full."""
-    for count in (1, 10, 100, 1_000, 10_000, 100_000):
+    for count in at:
         size = max(GROUPED, count)
         with _stand("fan", kind) as stand:
             yield _point(count, size, stand.do(size, count, work="groups")) | {"children": size, "memory_mb": _peak_mb(stand)}
 
 
-def workers(kind: Kind) -> Iterator[Point]:
+def workers(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
     """Yield the rates of steps that do nothing and of steps that compute, with more and more worker processes."""
-    for count in (1, 2, 4, 8):
+    for count in at:
         with _stand("fan", kind, workers=count) as stand:
             idle, busy = stand.do(WORKED), stand.do(COMPUTED, work="cpu")
             yield _point(count, WORKED, idle) | {"computing_per_s": COMPUTED / busy.seconds, "server_percent": _percent(idle)}
 
 
-def payload(kind: Kind) -> Iterator[Point]:
+def payload(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
     """Yield the rate of a fan-out whose items and results have so many bytes each."""
-    for size in (10, 100, 1_000, 10_000, 100_000, 1_000_000):
+    for size in at:
         count = min(MOST_CARRIED, PAYLOADS // size)
         with _stand("fan", kind) as stand:
             done = stand.do(count, size, work="carry")
             yield _point(size, count, done) | {"children": count, "mb_per_s": count * size / done.seconds / 1e6}
 
 
-def ended(kind: Kind) -> Iterator[Point]:
+def ended(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
     """Yield the rate of diamonds where so many ended runs of one step are kept, and what one of those takes."""
     with _stand("diamonds", kind) as stand:
         empty, there = kept_bytes(stand), 0
-        for count in (1_000, 10_000, 100_000):
+        for count in at:
             stand.do(count - there, work="begin")
             stand.do(count - there, work="join")
             there = count
@@ -98,13 +105,14 @@ def ended(kind: Kind) -> Iterator[Point]:
             empty += kept_bytes(stand) - empty - taken
 
 
-CURVES: Final[dict[str, Callable[[Kind], Iterator[Point]]]] = {
-    "children": children,
-    "runs": runs,
-    "groups": groups,
-    "workers": workers,
-    "payload": payload,
-    "ended": ended,
+# Each curve with the points at which it is measured.
+CURVES: Final[dict[str, tuple[Callable[[Kind, Sequence[int]], Iterator[Point]], Sequence[int]]]] = {
+    "children": (children, (1_000, 10_000, 100_000, 1_000_000)),
+    "runs": (runs, (1, 10, 100, 1_000, 10_000, 100_000)),
+    "groups": (groups, (1, 10, 100, 1_000, 10_000, 100_000)),
+    "workers": (workers, (1, 2, 4, 8)),
+    "payload": (payload, (10, 100, 1_000, 10_000, 100_000, 1_000_000)),
+    "ended": (ended, (1_000, 10_000, 100_000)),
 }
 
 

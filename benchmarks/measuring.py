@@ -39,6 +39,7 @@ class Asked:
     sides: Sequence[Side]
     plan: Sequence[Task]
     curves: Sequence[str]
+    up_to: int
     repeats: int
     kind: Kind
 
@@ -56,7 +57,7 @@ PARTS: Final[dict[str, Callable[[Asked], bool]]] = {
     "idle": lambda asked: idleness.run(asked.sides, asked.kind),
     "startup": lambda asked: startup.run(asked.ours),
     "scaling": lambda asked: scaling.run(SIDES["ours"], tasks(scaling.PLAN, asked.repeats), asked.kind),
-    "curves": lambda asked: curves.run(asked.curves, asked.kind),
+    "curves": lambda asked: curves.run(asked.curves, asked.up_to, asked.kind),
     "cluster": lambda asked: primaries.run(asked.kind, asked.repeats),
 }
 
@@ -79,13 +80,13 @@ def _read() -> tuple[Sequence[str], Asked]:
     parser.add_argument("--sides", default=PEERS, help="who takes part: %(default)s, and ours@COMMIT for an earlier state of this project")
     parser.add_argument("--work", default=PLAN, help="what they do in the contest, work:size or work:size:repeats (%(default)s)")
     parser.add_argument("--curve", default=",".join(curves.CURVES), help="which curves (%(default)s)")
+    parser.add_argument("--up-to", type=int, default=1_000_000, metavar="N", help="measure no point of a curve beyond N (%(default)s)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--server", choices=("valkey", "redis"), default="valkey", help="the one that comes along, or redis-server in PATH")
     told = parser.parse_args()
     try:
-        asked = Asked(
-            sides(told.sides), tasks(told.work, told.repeats), _known(told.curve.split(","), curves.CURVES), told.repeats, told.server
-        )
+        wanted = _known(told.curve.split(","), curves.CURVES)
+        asked = Asked(sides(told.sides), tasks(told.work, told.repeats), wanted, told.up_to, told.repeats, told.server)
         return _known(told.parts or USUAL, PARTS), asked
     except ValueError as error:
         parser.error(str(error))

@@ -17,7 +17,7 @@ from omniq_flow.testing.servers import Kind, RunningServer, await_condition, sta
 
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "everysec")
 WATCHED: Final = ("--slowlog-log-slower-than", "1000", "--slowlog-max-len", "1024")
-PATIENCE_S: Final = 330.0
+PATIENCE_S: Final = 630.0
 WARM_UP_S: Final = 60.0
 
 

@@ -10,7 +10,7 @@ import path from "node:path";
 
 const { FlowProducer, Queue, QueueEvents, Worker } = createRequire(path.join(process.env.BENCHMARK_HOME, "x.js"))("bullmq");
 const connection = { host: "127.0.0.1", port: +process.env.BENCHMARK_PORT, maxRetriesPerRequest: null };
-const PATIENCE_MS = 300_000, CHUNK = 1000;
+const PATIENCE_MS = 600_000, CHUNK = 1000;
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 const job = (name, x) => ({ name, queueName: "q", data: { x } });
 const fanOut = (name, values, jobId) => ({ name: "add", queueName: "q", data: {}, opts: { jobId }, children: values.map((x) => job(name, x)) });

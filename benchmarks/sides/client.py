@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 PORT = int(os.environ.get("BENCHMARK_PORT", "6379"))
 URL = f"redis://127.0.0.1:{PORT}/0"
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 
 Work = Callable[..., Any]
 T = TypeVar("T")
