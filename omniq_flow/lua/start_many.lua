@@ -69,7 +69,7 @@ for shard, index in pairs(listed) do in_portions('ZADD', '{runs:' .. shard .. '}
 
 local tallies, lines = {}, {}
 for _, delivery in ipairs(deliveries) do
-  local head = {id = delivery[1], flow = spec.flow, plan = spec.plan}
+  local head = {id = delivery[1], plan = spec.plan}
   for _, d in ipairs(delivery[2]) do
     local n, from, to, front = unpack(d)
     local shape = spec.shapes[n]

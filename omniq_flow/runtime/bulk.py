@@ -80,7 +80,7 @@ def _started_together(runs: Sequence[NewRun], shapes: Shapes, now_ms: int) -> Ch
         elif said.word == "BROKEN":
             outcomes[said.place] = ServerRefused(f"{run.flow}: run {run.id} cannot be started, a key of it is damaged: {said.why}")
         else:
-            late[said.place] = deliver_due(RunHead(run.id, run.flow, run.plan), shapes, said.due, front=False, now_ms=now_ms)
+            late[said.place] = deliver_due(RunHead(run.id, run.plan), shapes, said.due, front=False, now_ms=now_ms)
     delivered = yield from together(list(late.values()))
     for at, outcome in zip(late, delivered, strict=True):
         outcomes[at] = outcome
