@@ -184,9 +184,9 @@ def _call(node: Node) -> Iterator[Change]:
 
 
 def _pairs(words: list[Node]) -> Iterator[Change]:
-    """Leave out each pair of field and value of a command that takes several."""
+    """Leave out each pair of field and value of a command that takes several; more of them may follow from a table."""
     first = FIRST_PAIR.get(_word(words[0]), 0) if words else 0
-    pairs = words[first:]
+    pairs = [word for word in words[first:] if not text_of(word).startswith("unpack(")]
     if not first or len(pairs) <= 2 or len(pairs) % 2:  # noqa: PLR2004 - one pair is the command itself
         return
     for k in range(0, len(pairs), 2):

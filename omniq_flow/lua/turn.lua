@@ -47,8 +47,8 @@ local told = turn_finish(message, desk, queues, now)
 local heads, jobs, others, returned, owed, suspect = {}, {{}, {}, {}, {}}, {}, {}, {}, {}
 if message.claim then
   heads, jobs, others, returned, owed, suspect = turn_claim(message, desk, queues, now, ARGV[2], ARGV[3])
-  desk.close()
 end
+desk.close()
 
 local next_due = -1
 for _, queue in ipairs(message.queues) do

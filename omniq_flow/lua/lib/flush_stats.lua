@@ -15,27 +15,27 @@ local function flush_stats(Q, tally, now)
   local at = digits(now)
   local set = {'HSET', Q .. ':stats', 'last_activity_ms', at}
   local function put(field, value)
-    set[#set + 1] = field
-    set[#set + 1] = value
+    local size = #set
+    set[size + 1], set[size + 2] = field, value
   end
   local ready = 0
   if tally.wait or tally.wake then
     local ungrouped = redis.call('LLEN', Q .. ':wait')
     local total = redis.call('ZCARD', Q .. ':idx:wait')
     ready = ungrouped
-    put('waiting', ungrouped)
-    put('group_waiting', math.max(0, total - ungrouped))
-    put('waiting_total', total)
+    put('waiting', digits(ungrouped))
+    put('group_waiting', digits(math.max(0, total - ungrouped)))
+    put('waiting_total', digits(total))
   end
   if tally.groups or tally.wake then
     local groups = redis.call('ZCARD', Q .. ':groups:ready')
     ready = ready + groups
-    put('groups_ready', groups)
+    put('groups_ready', digits(groups))
   end
-  if tally.active then put('active', redis.call('ZCARD', Q .. ':active')) end
-  if tally.delayed then put('delayed', redis.call('ZCARD', Q .. ':delayed')) end
-  if tally.failed then put('failed', redis.call('LLEN', Q .. ':failed')) end
-  if tally.completed then put('completed_kept', redis.call('LLEN', Q .. ':completed')) end
+  if tally.active then put('active', digits(redis.call('ZCARD', Q .. ':active'))) end
+  if tally.delayed then put('delayed', digits(redis.call('ZCARD', Q .. ':delayed'))) end
+  if tally.failed then put('failed', digits(redis.call('LLEN', Q .. ':failed'))) end
+  if tally.completed then put('completed_kept', digits(redis.call('LLEN', Q .. ':completed'))) end
   if tally.enqueue then put('last_enqueue_ms', at) end
   if tally.reserve then put('last_reserve_ms', at) end
   if tally.finish then put('last_finish_ms', at) end

@@ -6,12 +6,15 @@
 -- `with(id, part, ...)` calls part(run, ...) and returns what it returns: a word, and anything. It returns 'GONE' when the run is not there, and
 -- 'BROKEN', why when one of the run's keys is of a wrong kind or holds what no script of ours wrote: from then on nothing more of that run is
 -- touched, and the runs beside it go on. An error between writes is caught here, since the run that it leaves half written was damaged
--- before; the caller condemns it (run_condemn). `broken(id)` tells why, or nil.
--- `close()` writes the runs that changed and moves those that ended to the index of ended ones; one server only.
+-- before; the caller condemns it (run_condemn). `broken(id)` tells why, or nil. `still_with` is for what was said to be in order before another
+-- part broke the run.
+-- `write()` writes what was put and dropped of the runs, for what reads it in the same script; `close()` all that changed, and moves runs that
+-- ended to the index of ended ones; one server only. Of a run that broke before `write()` nothing is written; of one that broke after
+-- it, all that was changed: what was told of it is done.
 --
 -- keys:    R:meta (hash), and those of run_close and run_leave
 local function run_desk(now)
-  local desk, runs, broken = {}, {}, {}
+  local desk, runs, broken, lost = {}, {}, {}, {}
 
   local function told(id, fine, word, more)
     if fine then return word, more end
@@ -29,10 +32,15 @@ local function run_desk(now)
     return part(run, ...)
   end
 
-  local function write(id, run)
+  local function close(id, run)
     run_close(run, now)
     run_leave(run, id, now)
-    run.ended_now, run.touched = false, false
+  end
+
+  local function each(part)
+    for id, run in pairs(runs) do
+      if run and not lost[id] then told(id, pcall(part, id, run)) end
+    end
   end
 
   function desk.with(id, part, ...)
@@ -40,14 +48,22 @@ local function run_desk(now)
     return told(id, pcall(visit, id, part, ...))
   end
 
+  function desk.still_with(id, part, ...)
+    return told(id, pcall(visit, id, part, ...))
+  end
+
   function desk.broken(id)
     return broken[id]
   end
 
+  function desk.write()
+    for id in pairs(broken) do lost[id] = true end
+    each(function(_, run) run_write(run) end)
+    for id in pairs(broken) do lost[id] = true end
+  end
+
   function desk.close()
-    for id, run in pairs(runs) do
-      if run and not broken[id] then told(id, pcall(write, id, run)) end
-    end
+    each(close)
   end
 
   return desk

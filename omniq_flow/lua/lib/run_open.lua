@@ -12,7 +12,7 @@ local function run_open(R)
   return {
     R = R, tries = R .. ':tries', status = meta[1], plan = meta[2], queue = meta[3], open = tonumber(meta[4]),
     keep_ms = tonumber(meta[5]), ended_ms = tonumber(meta[6] or '0'), generation = meta[7] or '0',
-    nodes = {}, children = {}, head = {}, put = {}, dropped = {}, ended_now = false, touched = false,
+    nodes = {}, children = {}, head = {}, put = {}, dropped = {}, ended_now = false, touched = false, ending = false, sent = false,
   }
 end
 

@@ -7,5 +7,5 @@ local function run_has_outcome(run, node, i)
   if node.of then
     return redis.call('HEXISTS', node.outs, i) == 1
   end
-  return redis.call('HEXISTS', run.R .. ':out', node.n) == 1
+  return redis.call('HEXISTS', run.R .. ':out', node.name) == 1
 end

@@ -7,7 +7,7 @@ local function fan_out_more(run, node, shape, deliver, front)
   local MOST = 250
   local step = math.max(1, math.min(MOST, math.floor(shape.window / 4)))
   local waiting = node.next - (node.of - node.open)
-  local handed = node.handed or 0
+  local handed = node.handed
   if run.status ~= 'running' or handed >= MOST or node.next >= node.of or waiting > shape.window - step then return end
   local from = node.next
   node_set(node, 'next', math.min(node.of, from + math.min(shape.window - waiting, MOST - handed)))
@@ -30,7 +30,7 @@ local function run_ready(run, node, shape, deliver, front)
   if not node.of then node_set(node, 'of', run_node(run, shape.size_of).of) end
   node_set(node, 'open', node.of)
   node_set(node, 'next', 0)
-  redis.call('SADD', run.R .. ':keys', 'out:' .. node.n)
+  redis.call('SADD', run.R .. ':keys', 'out:' .. node.name)
   fan_out_more(run, node, shape, deliver, front)
   return node.of == 0
 end

@@ -12,9 +12,9 @@ local function record_outcome(run, node, child, finish)
   -- Of a large fan-out only the children that are failing now have a failure.
   if node.of and t.errors + t.crashes > 0 then run_drop(run, 'fails', child.place) end
   if node.of then
-    run_put(run, 'out:' .. node.n, finish.i, finish.body)
+    run_put(run, 'out:' .. node.name, finish.i, finish.body)
   else
-    run_put(run, 'out', node.n, finish.body)
+    run_put(run, 'out', node.name, finish.body)
   end
 end
 
@@ -22,7 +22,7 @@ end
 local function record_checks(run, node, shape)
   if shape.map and not (node.of and node.open) then error('the counter of fan-out ' .. node.n .. ' is gone') end
   if node.of and node.open == 1 then
-    local name = 'out:' .. node.n
+    local name = 'out:' .. node.name
     local there = redis.call('HLEN', run.R .. ':' .. name) + #(run.put[name] or {}) / 2
     if there ~= node.of - 1 then error('outcomes of fan-out ' .. node.n .. ' are gone') end
   end

@@ -16,10 +16,11 @@ local function job_named(id)
   return run, tonumber(n), i, tonumber(epoch)
 end
 
---- Say what is to become of a job; reads only.
-local function judge_job(run, n, i, epoch, token, message)
+--- Say what is to become of a job, and put its run into its lease; reads only.
+local function judge_job(run, n, i, epoch, lease, message)
+  lease.state = run
   if run.status == 'running' and not message.plans[run.plan] then return 'PLAN', run.plan end
-  local word = run_may_begin(run, n, i, epoch, token, message.hold)
+  local word = run_may_begin(run, n, i, epoch, lease.token, message.hold)
   return word, word == 'DONE' and redis.call('HGETALL', run.R .. ':due')
 end
 
@@ -61,7 +62,7 @@ local function turn_claim(message, desk, queues, now, client, seq)
       lease.job = {word = 'ALIEN'}
       return true
     end
-    local word, more = desk.with(run, judge_job, n, i, epoch, lease.token, message)
+    local word, more = desk.with(run, judge_job, n, i, epoch, lease, message)
     lease.job = {
       word = word, more = more, run = run, n = n, i = i, index = tonumber(i), epoch = epoch, follow = 0, inputs = false, item = false, tries = false,
     }
@@ -69,13 +70,13 @@ local function turn_claim(message, desk, queues, now, client, seq)
   end
 
   --- The index in heads of what a job has in common with others of its queue, run and node.
-  local function place_of(queue, job)
+  local function place_of(queue, lease)
+    local job, run = lease.job, lease.state
     local nodes = places[job.run]
     if nodes and nodes[job.n] then return nodes[job.n] end
-    local _, head = desk.with(job.run, function(run) return '', {queue, job.run, job.n, run.plan, run.queue} end)
+    heads[#heads + 1] = {queue, job.run, job.n, run.plan, run.queue}
     places[job.run] = nodes or {}
-    places[job.run][job.n] = #heads + 1
-    heads[#heads + 1] = head
+    places[job.run][job.n] = #heads
     return #heads
   end
 
@@ -87,7 +88,7 @@ local function turn_claim(message, desk, queues, now, client, seq)
     local job = lease.job
     local t, inputs = job.tries, job.inputs
     begun = begun + 1
-    of_heads[begun], indices[begun], numbers[begun], items[begun] = place_of(queue, job), job.i, number_of(lease), job.item
+    of_heads[begun], indices[begun], numbers[begun], items[begun] = place_of(queue, lease), job.i, number_of(lease), job.item
     if job.epoch > 0 or t.attempts > 1 or t.errors + t.crashes > 0 or #inputs > 0 then
       others[#others + 1] = {begun, job.epoch, t.attempts, t.errors, t.crashes, inputs}
     end
@@ -100,7 +101,7 @@ local function turn_claim(message, desk, queues, now, client, seq)
       local to, job = from, leases[from].job
       if job.word == 'BEGUN' then
         while leases[to + 1] and leases[to + 1].job.word == 'BEGUN' and leases[to + 1].job.run == job.run do to = to + 1 end
-        local word, why = desk.with(job.run, begin_jobs, leases, from, to, now, at, sent)
+        local word, why = desk.still_with(job.run, begin_jobs, leases, from, to, now, at, sent)
         for k = from, word == 'BROKEN' and to or 0 do leases[k].job.word, leases[k].job.more = word, why end
       end
       from = to + 1
@@ -119,10 +120,10 @@ local function turn_claim(message, desk, queues, now, client, seq)
         tell_begun(queue, lease)
         staying[#staying + 1] = lease
       elseif word == 'SUSPECT' then
-        suspect = {place_of(queue, job), job.i, job.epoch, number_of(lease)}
+        suspect = {place_of(queue, lease), job.i, job.epoch, number_of(lease)}
         staying[#staying + 1] = lease
       elseif word == 'DONE' and #more > 0 then
-        owed[#owed + 1] = {place_of(queue, job), job.i, job.epoch, number_of(lease), more}
+        owed[#owed + 1] = {place_of(queue, lease), job.i, job.epoch, number_of(lease), more}
         staying[#staying + 1] = lease
       elseif AWAY_MS[word] then
         complete_jobs(Q, over, now, tally)

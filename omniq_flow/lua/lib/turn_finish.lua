@@ -114,12 +114,12 @@ end
 
 --- The first half of a turn: record what is finished, enqueue what became ready, ack the jobs.
 --
--- desk:    see run_desk; it is closed after recording
+-- desk:    see run_desk; the caller closes it
 -- queues:  see turn_queues
 -- returns: {{k, word, due | {why}}...}, as turn.lua replies it
 local function turn_finish(message, desk, queues, now)
   local told, windows = record_all(message, desk, now)
-  desk.close()
+  desk.write()
 
   for _, queue in ipairs(windows) do
     local sound = {}

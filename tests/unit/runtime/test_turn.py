@@ -155,7 +155,7 @@ def test_the_end_of_a_run_moves_it_in_the_index_and_is_told(bench: TurnBench, re
 
 
 def test_a_turn_that_ends_a_run_does_not_end_it_twice(bench: TurnBench, commands_of: Any) -> None:
-    """The runs are written before and after the claims; what ended in the first half is done with."""
+    """What was put is written before the claims, the rest after them; what ended in the first half is done with once."""
     bench.start(two_numbers, 3)
     jobs = bench.turn(seq=1).jobs
     ran = commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2))

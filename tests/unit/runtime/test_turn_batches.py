@@ -180,7 +180,7 @@ def test_a_batch_takes_a_command_for_each_lane_and_hash_and_no_more(bench: TurnB
     ran = commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2, room=20))
     each = {name: ran[name] for name in ("zadd", "zrem", "lpush", "lpop", "hdel", "hset", "hmget", "hexists")}
     assert each == {
-        "zadd": 3, "zrem": 3, "lpush": 1, "lpop": 1, "hdel": 1, "hset": 20 + 20 + 7, "hmget": 20 + 20 + 2, "hexists": 20,
+        "zadd": 3, "zrem": 3, "lpush": 1, "lpop": 1, "hdel": 1, "hset": 20 + 20 + 5, "hmget": 20 + 20 + 2, "hexists": 20,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 from keyspace import changes, keyspace
-from turn_bench import TurnBench
+from turn_bench import NOW, TurnBench
 from world_flows import elsewhere, first, left, right
 
 from omniq_flow import flow
@@ -115,3 +115,23 @@ def test_a_damaged_queue_is_told_once_and_the_others_are_served(bench: TurnBench
     turned = bench.turn(seq=1, queues=("bad", "default"))
     assert [queue for queue, _ in turned.damaged] == ["bad"]
     assert turned.claimed == ["1/0/0"]
+
+
+def test_what_was_told_of_a_run_is_written_though_a_job_of_it_then_breaks_it(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """A job that names a node which there is not breaks its run, in the eyes of this turn; the run itself is sound."""
+    run = bench.start("chain")
+    (job,) = bench.turn(seq=1).jobs
+    stray = f"{run.id}/9/0/0"
+    redis_client.rpush(f"{Q}:wait", stray)
+    redis_client.zadd(f"{Q}:idx:wait", {stray: NOW})
+    redis_client.hset(f"{Q}:job:{stray}", mapping={"id": stray, "state": "wait", "attempt": 0, "plan": run.plan})
+    turned = bench.turn(bench.end(job), seq=2)
+    assert turned.words == ["RECORDED"]
+    assert turned.claimed == ["2/0/0"]
+    ((_, returned, word, _),) = turned.returned
+    assert (returned, word) == (stray, "BROKEN")
+    found = keyspace(redis_client)
+    base = f"{{run:{run.id}}}"
+    assert found[f"{base}:meta"]["open"] == "2"
+    assert found[f"{base}:nodes"]["2:left"] == "0"
+    assert list(found[f"{base}:tries"]) == ["2/0"], "the attempt that was handed out is noted"
