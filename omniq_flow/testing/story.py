@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from msgspec.msgpack import decode
 
 from omniq_flow.compiler.plan import MapNode, ParamNode, Plan
 from omniq_flow.doctor.queue_facts import LANES, jobs_in
@@ -63,12 +65,19 @@ def reply_told(words: Command, reply: Any) -> str:
         told, heads, columns, others, *_, suspect = reply
         epochs = {place: epoch for place, epoch, *_ in others}
         jobs = [_job(heads, place, index, epochs.get(k, 0)) for k, (place, index, *_) in enumerate(zip(*columns, strict=True), 1)]
-        parts = [" ".join(word.decode() for _, word, _ in told), "begins " + " ".join(jobs) if jobs else ""]
+        parts = [" ".join(_finished(words[-1], {k: word.decode() for k, word, _ in told})), "begins " + " ".join(jobs) if jobs else ""]
         parts.append(f"sets apart {_job(heads, *suspect[:3])}" if suspect else "")
         return ", ".join(filter(None, parts)) or "nothing to do"
     if words[0] == "EVALSHA" and _names().get(words[1]) == "run_begin":
         return _words(reply[0])
     return _words(reply)[:WIDEST]
+
+
+def _finished(message: Any, told: Mapping[int, str]) -> list[str]:
+    """Return what became of what a turn finishes; the reply tells only of what is out of the ordinary."""
+    ends = decode(message)["ends"]
+    ordinary = ("ACKED" if k in ends["others"] and not ends["others"][k][1] else "RECORDED" for k in range(1, len(ends["heads"]) + 1))
+    return [told.get(k, word) for k, word in enumerate(ordinary, 1)]
 
 
 def _job(heads: Sequence[Any], place: int, index: bytes, epoch: int) -> str:
