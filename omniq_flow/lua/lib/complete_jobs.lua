@@ -46,7 +46,7 @@ local function complete_jobs(Q, leases, now, tally)
   end
   in_portions('ZREM', Q .. ':active', ids)
   in_portions('ZREM', Q .. ':idx:active', ids)
-  if #over > 0 then in_portions('DEL', over[1], over) end
+  in_portions('DEL', over[1], over)
   in_portions('LPUSH', line, kept)
   in_portions('ZADD', Q .. ':idx:completed', listed)
   tally.active, tally.completed, tally.finish = true, true, true

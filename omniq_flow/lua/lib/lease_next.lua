@@ -15,14 +15,10 @@ local function lease_next(Q, most, how, tally, look)
     tally.turn, tally.leases = turn[1] == '1' and '1' or '0', tonumber(turn[2]) or 0
     tally.skips = 0
   end
-  local leases
-  if redis.call('EXISTS', Q .. ':groups:ready') == 0 then
-    leases = lease_ungrouped(Q, most, how, tally, look)
-  else
-    if tally.turn == '1' then leases = lease_ungrouped(Q, 1, how, tally, look) end
-    if not leases or #leases == 0 then leases = lease_grouped(Q, how, tally, look) end
-    if #leases == 0 then leases = lease_ungrouped(Q, most, how, tally, look) end
-  end
+  local leases = {}
+  if tally.turn == '1' and redis.call('EXISTS', Q .. ':groups:ready') == 1 then leases = lease_ungrouped(Q, 1, how, tally, look) end
+  if #leases == 0 then leases = lease_grouped(Q, how, tally, look) end
+  if #leases == 0 then leases = lease_ungrouped(Q, most, how, tally, look) end
   if #leases % 2 == 1 then tally.turn = tally.turn == '1' and '0' or '1' end
   return leases
 end

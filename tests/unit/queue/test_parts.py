@@ -101,6 +101,19 @@ def test_a_lease_is_checked_by_its_token(redis_client: redis.Redis, seed: Seed) 
     assert call(redis_client, "lease_check", "lease_check('{q}', 'b', 't', {OK = true})") == [b"ERR", b"NOT_ACTIVE"]
 
 
+def test_a_lease_is_held_under_its_token_while_the_job_is_active(redis_client: redis.Redis, seed: Seed) -> None:
+    told = "local lease = lease_held(Q, '{}', '{}') return lease and {{lease.id, lease.key, lease.token, tostring(lease.gid)}}"
+    seed.job("a", "active", token="t", gid="g")
+    assert do(redis_client, "lease_held", told.format("a", "t")) == [b"a", b"{q}:job:a", b"t", b"g"]
+    assert do(redis_client, "lease_held", told.format("a", "u")) is None
+    redis_client.hset("{q}:job:a", "gid", "")
+    assert do(redis_client, "lease_held", told.format("a", "t"))[3] == b"false"
+    redis_client.hset("{q}:job:a", "state", "wait")
+    assert do(redis_client, "lease_held", told.format("a", "t")) is None
+    seed.job("b", "active", token="")
+    assert do(redis_client, "lease_held", told.format("b", "")) is None
+
+
 def test_a_lease_of_which_little_is_left_has_what_the_parts_need(redis_client: redis.Redis, seed: Seed) -> None:
     seed.job("a", "active", token="t")
     redis_client.hdel("{q}:job:a", "attempt", "max_attempts", "timeout_ms", "backoff_ms")
@@ -108,6 +121,13 @@ def test_a_lease_of_which_little_is_left_has_what_the_parts_need(redis_client: r
     assert do(redis_client, "lease_check", told.format("lease_check(Q, 'a', 't', {})")) == b"[0,1,0,0]"
     told = "local lease = {} return cjson.encode({{lease.attempt, lease.max_attempts, lease.backoff_ms}})"
     assert do(redis_client, "lease_expired", told.format("lease_expired(Q, 'a')")) == b"[0,1,0]"
+
+
+def test_ghosts_that_are_cleared_away_are_no_leases(redis_client: redis.Redis) -> None:
+    redis_client.rpush("{q}:wait", "ghost")
+    tally = "return {#lease_next(Q, 5, leasing(5, 0, 't'), tally), tostring(tally.reserve), tostring(tally.active), tally.turn}"
+    assert do(redis_client, "lease_next", tally) == [0, b"nil", b"nil", b"0"]
+    assert keyspace(redis_client) == {}
 
 
 def test_a_job_may_carry_a_plan(redis_client: redis.Redis) -> None:
@@ -139,6 +159,7 @@ def test_a_leased_job_has_all_that_the_ends_of_a_lease_need(redis_client: redis.
     lease = "tally.leases = 0 local lease = lease_read(Q, 'a', nil, leasing(5, 0, 't'), tally)"
     told = "return {lease.id, lease.token, lease.attempt, lease.lock, lease.first, tostring(lease.gid)}"
     assert do(redis_client, "lease_read", f"{lease} {told}") == [b"a", b"t:1", b"1", b"705", b"5", b"nil"]
+    redis_client.hset("{q}:job:a", "first_started_ms", "")
     redis_client.hdel("{q}:job:a", "timeout_ms", "attempt")
     assert do(redis_client, "lease_read", f"{lease} {told}") == [b"a", b"t:1", b"1", b"5", b"5", b"nil"]
 

@@ -53,6 +53,16 @@ def test_a_run_breaks_with_the_words_of_its_error(redis_client: redis.Redis, err
     assert do(redis_client, "run_desk", work) == [b"BROKEN", why, why]
 
 
+def test_jobs_that_live_leave_no_mark(redis_client: redis.Redis) -> None:
+    work = """
+    local tallies, head, shape = {}, {id = 'r', plan = 'p'}, {queue = 'q', lease_ms = 1}
+    run_jobs(head, 1, 0, 3, shape, 5, false, {})
+    run_jobs(head, 1, 0, 3, shape, 5, false, tallies)
+    return next(tallies['{q}']) == nil and 'none' or 'some'
+    """
+    assert do(redis_client, "run_jobs", work) == b"none"
+
+
 def test_marks_of_a_queue_add_up_over_several_nodes(redis_client: redis.Redis) -> None:
     """The first of two nodes has a job to enqueue, that of the second is there already."""
     work = """

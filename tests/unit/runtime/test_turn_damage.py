@@ -42,6 +42,17 @@ def test_a_run_that_broke_is_left_alone_from_then_on(bench: TurnBench, redis_cli
     assert changed == {}
 
 
+def test_a_failure_that_cannot_be_taken_away_breaks_a_run_before_anything_is_written(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """Only a child that failed before has one: its outcome takes it away."""
+    run = bench.start("fan of arguments")
+    (job,) = bench.turn(seq=1, room=1).jobs
+    redis_client.hset(f"{{run:{run.id}}}:tries", "1/0", f"0|2|1|0|{job[2]}|1000000||")
+    redis_client.set(f"{{run:{run.id}}}:fails", "x")
+    turned, changed = bench.effect(bench.end(job), seq=2, claim=False)
+    assert turned.words == ["BROKEN"]
+    assert changed == {}
+
+
 def test_a_damaged_run_breaks_alone(bench: TurnBench, redis_client: redis.Redis) -> None:
     bad, good = bench.start("chain", key="bad"), bench.start("chain", key="good")
     jobs = bench.turn(seq=1).jobs
