@@ -161,7 +161,7 @@ class SteppedExecutor(Executor):
                 raise RemoteError(answered)
             return answered.result
         if code.step.is_async:
-            return await self._awaited(code, values)
+            return await self._awaited(claimed, recipe, values)
         return code.step.invoke(values)
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from msgspec.structs import replace
 
-from omniq_flow.authoring.step import Step
 from omniq_flow.compiler.compiled import NodeCode
 from omniq_flow.errors import RunError, SetupError, StepCrashed, StepTimeout
 from omniq_flow.queue.async_client import AsyncOmniqClient
@@ -113,12 +112,13 @@ class Executor:
             phase = "result"
             ending = recipe.ending(result if self._processes_for(claimed, recipe) else recipe.encoded(result))
         except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure, also SystemExit
-            if self._closing:
+            if self._closing or id(claimed) not in self._running:
                 return
             ending = self._failed(claimed, recipe, values, error, phase)
         finally:
-            del self._running[id(claimed)]
-        self._end(claimed, recipe, values, ending)
+            here = self._running.pop(id(claimed), None)
+        if here is not None:
+            self._end(claimed, recipe, values, ending)
 
     def _slice_is_over(self) -> bool:
         """Whether steps have had the loop for SLICE_S without a break: a row of steps that compute must not keep it from all else."""
@@ -199,32 +199,42 @@ class Executor:
                 self._apart.remove(claimed.attempt.token)
         if not code.step.is_async:
             return await self._threaded(code, values, timeout)
-        return await self._awaited(code, values)
+        return await self._awaited(claimed, recipe, values)
 
-    async def _awaited(self, code: NodeCode, values: Mapping[str, Any]) -> Any:
-        if code.options.timeout is None:
-            return await cast("Awaitable[Any]", code.step.invoke(values))
-        return await self._timed(code, values, code.options.timeout)
+    async def _awaited(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any]) -> Any:
+        timeout = recipe.code.options.timeout
+        if timeout is None:
+            return await cast("Awaitable[Any]", recipe.code.step.invoke(values))
+        return await self._timed(claimed, recipe, values, timeout)
 
-    async def _timed(self, code: NodeCode, values: Mapping[str, Any], timeout: float) -> Any:
-        # In another task: a step that lets nothing cancel it is left behind there.
-        task = asyncio.ensure_future(_caught(code.step, values))
+    async def _timed(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any], timeout: float) -> Any:
+        loop, (_, task) = asyncio.get_running_loop(), self._running[id(claimed)]
+        late: asyncio.TimerHandle | None = None
+
+        def expire() -> None:
+            nonlocal late
+            late = loop.call_later(CUT_OFF_S, self._leave_behind, claimed, recipe, values)
+            task.cancel()
+
+        timer = loop.call_later(timeout, expire)
         try:
-            done, _ = await asyncio.wait([task], timeout=timeout)
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait([task], timeout=CUT_OFF_S)
-            raise
-        if not done:
-            task.cancel()
-            done, _ = await asyncio.wait([task], timeout=CUT_OFF_S)
-            if not done:
-                self._abandon(task)
-            raise StepTimeout(f"the attempt took longer than its timeout of {timeout:g} s")
-        result, error = task.result()
-        if error is not None:
-            raise error
+            result = await cast("Awaitable[Any]", recipe.code.step.invoke(values))
+        except BaseException:
+            if late is None:
+                raise
+            raise _timed_out(recipe) from None
+        finally:
+            (late or timer).cancel()
+        if late is not None:
+            raise _timed_out(recipe)
         return result
+
+    def _leave_behind(self, claimed: Claimed, recipe: Recipe, values: Mapping[str, Any]) -> None:
+        """Tell of a step that let nothing cancel it at its timeout; it keeps its place until it returns, and what it gives is dropped."""
+        _, task = self._running.pop(id(claimed))
+        self._abandon(task)
+        if not self._closing:
+            self._tell(claimed, self._failed(claimed, recipe, values, _timed_out(recipe), "step"))
 
     async def _threaded(self, code: NodeCode, values: Mapping[str, Any], timeout: float | None) -> Any:
         future = self._threads.run(lambda: code.step.invoke(values))
@@ -286,9 +296,5 @@ def _check_crashes(claimed: Claimed, code: NodeCode) -> None:
         )
 
 
-async def _caught(step: Step[..., Any], values: Mapping[str, Any]) -> tuple[Any, BaseException | None]:
-    """Run an async step and return its result or its error: a SystemExit that leaves a task would end the loop."""
-    try:
-        return await cast("Awaitable[Any]", step.invoke(values)), None
-    except BaseException as error:  # noqa: BLE001  # whatever a step raises is its failure
-        return None, error
+def _timed_out(recipe: Recipe) -> StepTimeout:
+    return StepTimeout(f"the attempt took longer than its timeout of {recipe.code.options.timeout:g} s")
