@@ -22,6 +22,7 @@ from omniq_flow.worker.appetite import Appetite
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
 from omniq_flow.worker.executor import Executor
+from omniq_flow.worker.given_back import GivenBack
 from omniq_flow.worker.hand import Hand
 from omniq_flow.worker.isolation import Isolation
 from omniq_flow.worker.janitor import Janitor
@@ -36,13 +37,12 @@ from omniq_flow.worker.served import Served
 from omniq_flow.worker.sleeper import Sleeper
 from omniq_flow.worker.slots import SlotTurns
 from omniq_flow.worker.timers import Timers
-from omniq_flow.worker.turns import OneServerTurns, Returned, Turns
+from omniq_flow.worker.turns import OneServerTurns, Turns
 from omniq_flow.worker.untold import Untold
 
 log = logging.getLogger("omniq_flow.worker")
 
 LEAVING_S = 5.0
-TOLD = 10_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Worker:
             self.janitor,
         )
         self._untold = Untold(self._stir)
-        self._returned: dict[str, None] = {}
+        self._given_back = GivenBack(self.served.plans)
         self._stopping = asyncio.Event()
         self._drained = asyncio.timeout(None)
         self._turn = 0
@@ -241,8 +241,8 @@ class Worker:
 
     async def _take(self, hand: Hand, room: int) -> None:
         batch = self._untold.take() if hand.free else hand.batch
-        if self._appetite.flooded:
-            self._stir()  # there may be enough for another hand, beside this one's turn
+        if self._appetite.flooded or self._untold:
+            self._stir(others=True)  # there may be enough for another hand, beside this one's turn
         turned = await hand.take(batch, self._turned_queues(), room, self._appetite.news)
         self._untold.owe(turned.owed)
         self._untold.put_off(turned.troubled)
@@ -250,9 +250,9 @@ class Worker:
             self.executor.begin(claimed)
         self._appetite.fed(len(turned.jobs), room=room, news=hand.news, told=len(batch))
         for one in turned.returned:
-            self._tell(one)
+            self._given_back.note(one)
         self._timers.note(turned.rest_ms)
-        self._stir()
+        self._stir()  # what is too little for another hand is enough for the first one now
         if turned.suspect is not None:
             self._appetite.crave()
             await self._keep(turned.suspect)
@@ -295,7 +295,7 @@ class Worker:
             for claimed in turned.jobs:
                 self.executor.begin(claimed, apart=self._isolation.begun(claimed, busy=bool(self.executor.running)))
             for one in turned.returned:
-                self._tell(one)
+                self._given_back.note(one)
         self._appetite.crave()
 
     def _held(self) -> list[Claimed]:
@@ -327,7 +327,7 @@ class Worker:
         if not self.options.burst or not self._settled():
             return False
         try:
-            return await nothing_left(self._client, self.queues, self._returned) and self._settled()
+            return await nothing_left(self._client, self.queues, self._given_back) and self._settled()
         except SetupError as error:
             log.warning("cannot see whether anything is left: %s", error)
             return False
@@ -336,27 +336,13 @@ class Worker:
         self._isolation.ended(claimed)
         self._untold.add(Finished(claimed, ending))
 
-    def _stir(self) -> None:
-        for hand in self._hands:
-            hand.stirred.set()
-
-    def _tell(self, one: Returned) -> None:
-        """Say once that a job was given back; it comes again and again."""
-        if one.job in self._returned:
-            return
-        if len(self._returned) >= TOLD:
-            self._returned.clear()
-        self._returned[one.job] = None
-        if one.why == "PLAN":
-            log.warning(
-                "queue %s: %s belongs to plan %s, which the code here does not have (it has %s); given back to a worker that does",
-                one.queue,
-                one.job,
-                one.detail,
-                ", ".join(self.served.plans),
-            )
-        elif one.why == "ALIEN":
-            log.warning("queue %s: job %s is no job of a run and is given back: serve it from a queue of its own", one.queue, one.job)
+    def _stir(self, *, others: bool = False) -> None:
+        """Let the first hand see whether there is something to do, and others where it is at work."""
+        first, *rest = self._hands
+        first.stirred.set()
+        if others or not first.free:
+            for hand in rest:
+                hand.stirred.set()
 
     async def _leave(self) -> None:
         for duty in self._duties:
