@@ -3,7 +3,7 @@
 --- @include "lib/clock"
 --- @include "lib/digits"
 --- @include "lib/flush_stats"
---- @include "lib/run_open"
+--- @include "lib/run_fresh"
 --- @include "lib/run_create"
 --- @include "lib/run_roots"
 --- @include "lib/run_due"
@@ -27,7 +27,7 @@ if done == 'CONFLICT' or done == 'UNSTAGED' then return {done} end
 if done == 'CREATED' then
   local tallies, deliveries, allowance = {}, {}, 500
   redis.call('ZADD', '{runs:' .. string.byte(id, -1) % 8 .. '}:live', digits(now), id)
-  local run = run_open(R)
+  local run = run_fresh(R, spec)
   run_roots(run, spec, now, function(opened, n, from, to, front)
     if spec.shapes[n].grouped or to - from > allowance then
       run_due(opened, n, from, to)

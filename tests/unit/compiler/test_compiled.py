@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -93,3 +94,43 @@ def test_a_flow_without_parameters_takes_none() -> None:
     assert nothing.bind((), {}) == {}
     with pytest.raises(ArgumentError, match="it takes no arguments"):
         nothing.bind((1,), {})
+
+
+def every_kind(a: int, /, b: int, c: int = 3, *, d: int, e: int = 5) -> None:
+    del a, b, c, d, e
+
+
+EVERY_KIND = compile_flow(FlowDefinition(every_kind, name="shop.every_kind"))
+
+
+def by_the_signature(args: tuple[int, ...], kwargs: dict[str, int]) -> dict[str, bytes] | str:
+    try:
+        bound = EVERY_KIND.signature.bind(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+    bound.apply_defaults()
+    return {name: b"%d" % value for name, value in bound.arguments.items()}
+
+
+@pytest.mark.parametrize(
+    "args, kwargs",
+    [
+        ((1, 2), {"d": 4}),
+        ((1, 2, 9), {"d": 4, "e": 6}),
+        ((1,), {"b": 2, "d": 4}),
+        ((1,), {"d": 4, "b": 2, "c": 8}),
+        ((), {"a": 1, "b": 2, "d": 4}),
+        ((1, 2), {"b": 2, "d": 4}),
+        ((1, 2, 3, 4), {"d": 4}),
+        ((1, 2), {}),
+        ((1,), {"d": 4}),
+        ((1, 2), {"d": 4, "z": 1}),
+    ],
+)
+def test_arguments_go_where_the_signature_says(args: tuple[int, ...], kwargs: dict[str, int]) -> None:
+    expected = by_the_signature(args, kwargs)
+    if isinstance(expected, str):
+        with pytest.raises(ArgumentError, match=re.escape(expected)):
+            EVERY_KIND.bind(args, kwargs)
+    else:
+        assert EVERY_KIND.bind(args, kwargs) == expected
