@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from inspect import unwrap
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -11,6 +12,7 @@ from omniq_flow.authoring.location import import_name, known_as, of_function, pl
 from omniq_flow.authoring.options import FlowOptions
 from omniq_flow.compiler.compile import compile_flow
 from omniq_flow.compiler.compiled import CompiledFlow
+from omniq_flow.compiler.plan import Plan
 from omniq_flow.errors import ArgumentError, InputError, PartlyStarted
 from omniq_flow.render.picture import Picture
 from omniq_flow.runtime.bulk import Started, start_runs
@@ -103,18 +105,24 @@ class Flow(FlowDefinition[P, R]):
     def handle(self, run_id: str, session: Session) -> Run[R]:
         """Return the handle of a run of this flow, known by its id."""
         return Run(
-            run_id,
-            session,
-            decode=lambda data: self.compiled.returns.decode(data, f"{self.name}: result"),
-            shapes_of=self._shapes,
-            plan_at_hand=lambda: self.compiled.plan,
-            worker_command=f"omniq-flow worker {self.module}",
+            run_id, session, decode=self._decoded, shapes_of=self._shapes, plan_at_hand=self._plan, worker_command=self._worker_command
         )
 
     @property
     def module(self) -> str:
         """The name by which a worker imports the module that defines this flow."""
         return import_name(self.fn.__module__)
+
+    @cached_property
+    def _worker_command(self) -> str:
+        return f"omniq-flow worker {self.module}"
+
+    def _plan(self) -> Plan:
+        return self.compiled.plan
+
+    def _decoded(self, data: bytes) -> R:
+        result: R = self.compiled.returns.decode(data, f"{self.name}: result")
+        return result
 
     @property
     def _queue(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -121,8 +121,7 @@ class Ending:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class NewRun:
+class NewRun(msgspec.Struct, frozen=True):
     """All that a new run is written from; see ``lua/lib/run_create.lua``."""
 
     id: str
@@ -137,7 +136,7 @@ class NewRun:
     outs: Sequence[tuple[int, bytes]]
     lists: tuple[PackedList, ...]
     roots: tuple[int, ...]
-    shapes: msgspec.Raw = field(repr=False)
+    shapes: msgspec.Raw
 
     def message(self) -> bytes:
         """Return the spec that ``lua/lib/run_create.lua`` and ``run_roots.lua`` read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -43,8 +44,7 @@ class PackedList:
         yield start, self.items[start:]
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """An outcome as a run stores it: the body, which is JSON or ``L<count>`` for a list stored element by element, and its lists."""
 
     body: bytes
