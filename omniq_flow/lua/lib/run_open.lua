@@ -1,19 +1,25 @@
---- Read a run's head once per script.
--- The returned table is the script's only view of the run: parts change it in memory and run_close writes what changed, so that fifty
+--- Make a run of what is stored in its head, in the order of the fields below.
+-- The table is the script's only view of the run: parts change it in memory and run_close writes what changed, so that fifty
 -- children of one run cost one read and one write of the head, of their node, and of each hash that holds what is known of them.
 --
--- keys:    R:meta (hash)
--- returns: nil when the run is gone, else {R, tries = key of R:tries, status, plan, queue, open, keep_ms, ended_ms, generation, nodes = {}, children = {},
---          head = {}, put = {}, dropped = {}}
--- cost:    1 command
-local function run_open(R)
-  local meta = redis.call('HMGET', R .. ':meta', 'status', 'plan', 'queue', 'open', 'keep_ms', 'ended_ms', 'generation')
-  if not meta[1] then return nil end
+-- returns: {R, tries = key of R:tries, status, plan, queue, open, keep_ms, ended_ms, generation, nodes = {}, children = {}, head = {}, put = {},
+--          dropped = {}}
+local function run_of(R, stored)
   return {
-    R = R, tries = R .. ':tries', status = meta[1], plan = meta[2], queue = meta[3], open = tonumber(meta[4]),
-    keep_ms = tonumber(meta[5]), ended_ms = tonumber(meta[6] or '0'), generation = meta[7] or '0',
+    R = R, tries = R .. ':tries', status = stored[1], plan = stored[2], queue = stored[3], open = tonumber(stored[4]),
+    keep_ms = tonumber(stored[5]), ended_ms = tonumber(stored[6] or '0'), generation = stored[7] or '0',
     nodes = {}, children = {}, head = {}, put = {}, dropped = {}, ended_now = false, touched = false, ending = false, sent = false,
   }
+end
+
+--- Read a run's head once per script.
+--
+-- keys:    R:meta (hash)
+-- returns: nil when the run is gone, else as run_of
+-- cost:    1 command
+local function run_open(R)
+  local stored = redis.call('HMGET', R .. ':meta', 'status', 'plan', 'queue', 'open', 'keep_ms', 'ended_ms', 'generation')
+  return stored[1] and run_of(R, stored) or nil
 end
 
 local function noted(changes, name)
