@@ -42,7 +42,8 @@ local function begin(id, R, mine)
   end)
   run_close(run, now)
   run_leave(run, id, now)
-  return run.ended_now and 'ENDED' or done, noted
+  if run.ended_now then done = 'ENDED' end
+  return done, noted
 end
 
 for k, one in ipairs(spec.runs) do
@@ -56,8 +57,8 @@ for k, one in ipairs(spec.runs) do
     told[#told + 1] = {k, 'CONFLICT'}
   else
     due = due and redis.call('HGETALL', R .. ':due') or {}
-    if #due > 0 then told[#told + 1] = {k, 'DUE', due} end
-    if #mine > 0 then deliveries[#deliveries + 1] = {id, mine} end
+    if due[1] then told[#told + 1] = {k, 'DUE', due} end
+    if mine[1] then deliveries[#deliveries + 1] = {id, mine} end
     if done == 'CREATED' then
       local shard = string.byte(id, -1) % 8
       local index = listed[shard] or {}

@@ -97,7 +97,7 @@ def test_a_janitors_round_on_one_server_begins_with_one_call(effect: Effect, red
     redis_client.zadd(LIVE, {"r": NOW})
     redis_client.zadd("{runs:0}:live", {"8": NOW, "h": NOW})
     redis_client.zadd(ENDED, {"over": NOW - 1, "kept r": NOW})
-    for run_id in ("r", "kept r", "unlisted"):
+    for run_id in ("r", "kept r", "unlisted", ""):
         redis_client.hset(f"{{run:{run_id}}}:meta", "status", "running")
     found, changed = effect(begin_round("a", 5000, Round(), 100, NOW))
     assert found == Round(0, 0, "", ["8", "h", "r"], 0, ["unlisted"])

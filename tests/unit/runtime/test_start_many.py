@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from keyspace import changes, keyspace
 from world_flows import alone, elsewhere, first, left
 
 from omniq_flow import Flow, flow, step
-from omniq_flow.queue import OmniqClient
+from omniq_flow.queue import OmniqClient, ReserveJob
 from omniq_flow.runtime import bulk
 from omniq_flow.runtime.bulk import Said, start_many, start_runs
 from omniq_flow.runtime.keys import shard_of
@@ -50,6 +51,11 @@ def joined(xs: list[int]) -> int:
 
 
 @flow
+def literal(x: int) -> list[list[int]]:
+    return [left.map([1, 2, 3]), left.map([]), left.map([x])]
+
+
+@flow
 def no_steps(x: int) -> int:
     return x
 
@@ -64,7 +70,9 @@ def made(built: Flow[..., Any], *arguments: Any, key: str = "k") -> NewRun:
     return new_run(built.compiled, shapes, built.compiled.bind(arguments, {}), key=key, queue="default", keep_ms=60_000)
 
 
-@pytest.mark.parametrize("built, argument", [(one, 3), (two_queues, 3), (fan, [1, 2, 3]), (fan, []), (joined, []), (no_steps, 1)])
+@pytest.mark.parametrize(
+    "built, argument", [(one, 3), (two_queues, 3), (fan, [1, 2, 3]), (fan, []), (joined, []), (literal, 3), (no_steps, 1)]
+)
 def test_it_writes_what_starts_one_by_one_would(
     client: OmniqClient, redis_client: redis.Redis, built: Flow[..., Any], argument: Any
 ) -> None:
@@ -75,6 +83,26 @@ def test_it_writes_what_starts_one_by_one_would(
     redis_client.flushall()
     client.run(start_many(runs, NOW))
     assert keyspace(redis_client) == single
+
+
+def test_jobs_that_an_earlier_run_of_the_key_left_behind_are_taken_out_of_their_lanes(
+    client: OmniqClient, redis_client: redis.Redis
+) -> None:
+    runs = [made(one, 1, key=key) for key in ("kept no longer", "new")]
+
+    def found_after(begin: Callable[[], object]) -> dict[str, Any]:
+        redis_client.flushall()
+        client.run(start(runs[0], NOW))
+        job = client.reserve(queue="default", now_ms_override=NOW)
+        assert isinstance(job, ReserveJob)
+        client.ack_success(queue="default", job_id=job.job_id, lease_token=job.lease_token, now_ms_override=NOW)
+        redis_client.delete(*(f"{{run:{runs[0].id}}}:{name}" for name in ("meta", "nodes", "out")))
+        begin()
+        return {name: value for name, value in keyspace(redis_client).items() if ":sent:" not in name}
+
+    together = found_after(lambda: client.run(start_many(runs, NOW)))
+    assert together == found_after(lambda: [client.run(start(run, NOW)) for run in runs])
+    assert together["{default}:stats"]["completed_kept"] == "0"
 
 
 def test_what_is_there_is_left_as_it_is(client: OmniqClient, redis_client: redis.Redis) -> None:
@@ -105,9 +133,9 @@ def test_limited_jobs_and_more_than_one_call_may_enqueue_are_left_due(client: Om
     client.run(confirm(runs[0].id, [limited]))
     assert client.run(start_many(runs, NOW)) == [Said(1, "DUE", (limited,))], "due until it is confirmed"
     redis_client.flushall()
-    wide = [made(fan, [1] * 200, key=f"k{n}") for n in range(3)]
-    assert [(said.place, said.due) for said in client.run(start_many(wide, NOW))] == [(2, (DueEntry(1, 0, 200, "1/0/0"),))]
-    assert redis_client.llen("{default}:wait") == 400
+    wide = [made(fan, [1] * 250, key=f"k{n}") for n in range(3)]
+    assert [(said.place, said.due) for said in client.run(start_many(wide, NOW))] == [(2, (DueEntry(1, 0, 250, "1/0/0"),))]
+    assert redis_client.llen("{default}:wait") == 500
 
 
 def test_a_run_with_a_key_of_a_wrong_kind_breaks_alone(client: OmniqClient, redis_client: redis.Redis) -> None:
