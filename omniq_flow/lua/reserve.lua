@@ -17,7 +17,7 @@
 --          job = {id, payload, lock_until_ms, attempt, max_attempts, gid, lease_token, timeout_ms}
 -- repeat   {"JOBS", job...}: those of the first reply that are still held, {"EMPTY"} when none is; a first reply that claimed nothing is not
 --          kept, so a repeat may claim
--- cost     14 commands, and 3 a job (20 with a group), whatever the number of groups
+-- cost     20 commands, and 3 a job (17 with a group), whatever the number of groups
 local Q = anchor(KEYS[1])
 local now, count, client, seq = clock(ARGV[1]), tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5])
 

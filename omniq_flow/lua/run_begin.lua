@@ -18,7 +18,7 @@
 --          | {"DONE", plan, queue, due}: so is this one, once what is due (flat {field, to...}) is enqueued and confirmed: whoever recorded its
 --          outcome may have died before
 -- repeat   the same token gets the same reply and changes nothing
--- cost     5-6 commands and 1-8 per input
+-- cost     7 commands and 1-8 per input
 local R = anchor(KEYS[1])
 local now = clock(ARGV[1])
 local run = run_open(R)

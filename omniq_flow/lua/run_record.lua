@@ -13,7 +13,7 @@
 -- ARGV     now, finish (MessagePack, see lib/run_record, and n), shapes (MessagePack)
 -- replies  {"RECORDED" | "ALREADY" | "STALE" | "UNSTAGED", due, status}; {"GONE"}; due = flat {field, to...} of all that waits to be enqueued
 -- repeat   {"ALREADY", due, status}: nothing changes, what is not confirmed is told again
--- cost     6-12 commands
+-- cost     7-12 commands
 local R = anchor(KEYS[1])
 local now = clock(ARGV[1])
 local run = run_open(R)

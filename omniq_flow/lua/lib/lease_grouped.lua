@@ -6,7 +6,7 @@
 --- lease_grouped(Q, how, tally, look) -> leases: one or none
 -- Leases the first job of the group that is first in line; `look` as lease_next says. A group that a foreign client left in line without work or
 -- without room, and a job without its hash, are cleared away; tally.skips bounds how many of these a script takes on.
--- reads and writes Q:groups:ready Q:g:<gid>:* and what lease_read and lease_write name; 17 commands, 10 for what is cleared away
+-- reads and writes Q:groups:ready Q:g:<gid>:* and what lease_read and lease_write name; 15 commands, 10 for what is cleared away
 local function lease_grouped(Q, how, tally, look)
   while tally.skips < 1000 do
     local gid = redis.call('ZRANGE', Q .. ':groups:ready', 0, 0)[1]

@@ -4,7 +4,7 @@
 --- lease_ungrouped(Q, most, how, tally, look) -> leases
 -- Leases the first jobs of the ungrouped line, at most `most`, none when there is none; `look` as lease_next says. Jobs without their hash are
 -- cleared away; tally.skips bounds how many of these a script takes on.
--- reads and writes Q:wait and what lease_read and lease_write name; 6 commands, 2 a job and 2 for what is cleared away
+-- reads and writes Q:wait and what lease_read and lease_write name; 5 commands, 2 a job and 2 for what is cleared away
 local function lease_ungrouped(Q, most, how, tally, look)
   local leases = {}
   while #leases == 0 and tally.skips < 1000 do
