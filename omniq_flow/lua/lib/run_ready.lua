@@ -1,11 +1,11 @@
 --- @include "lib/run_node"
 
---- Hand the next children of a fan-out to the queue: as many as its window has room for, in steps of a quarter of it, and at most 250 in
--- one script, which the first of them to finish goes on with.
+--- Hand the next children of a fan-out to the queue: as many as its window has room for, in steps of a quarter of it (of a hundred at most, so
+-- that no turn has much more to do than others), and at most 250 in one script, which the first of them to finish goes on with.
 -- `deliver(run, n, from, to, front)` either enqueues the children [from, to) at once or notes them as due.
 local function fan_out_more(run, node, shape, deliver, front)
-  local MOST = 250
-  local step = math.max(1, math.min(MOST, math.floor(shape.window / 4)))
+  local MOST, STEP = 250, 100
+  local step = math.max(1, math.min(STEP, math.floor(shape.window / 4)))
   local waiting = node.next - (node.of - node.open)
   local handed = node.handed
   if run.status ~= 'running' or handed >= MOST or node.next >= node.of or waiting > shape.window - step then return end

@@ -441,6 +441,17 @@ def test_children_are_handed_out_a_quarter_of_the_window_at_a_time(
     assert [(entry.start, entry.to) for entry in bench.done(2, done - 1).due] == [follow]
 
 
+def test_a_wide_window_is_filled_up_a_hundred_at_a_time(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, wide, 1)
+    bench.begin(1)
+    recorded = bench.client.run(record(bench.attempt(1, 0, "t1", 0), Whole(FAR), bench.shapes.closure(1), NOW))
+    bench.client.run(confirm(bench.run.id, recorded.due))
+    redis_client.hset(f"{bench.base}:nodes", mapping={"2:of": 3000, "2:open": 3000, "2:next": 1000})
+    for index in range(99):
+        assert bench.done(2, index).due == ()
+    assert [(entry.start, entry.to) for entry in bench.done(2, 99).due] == [(1000, 1100)]
+
+
 def test_an_ended_run_hands_out_nothing(redis_client: redis.Redis) -> None:
     bench = RunBench(redis_client, "fan of arguments")
     bench.begin(1, 0)
