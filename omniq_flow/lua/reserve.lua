@@ -34,11 +34,10 @@ end
 
 local tally, most, how = {}, math.min(count, 1000), leasing(now, tonumber(ARGV[3]), client .. '.' .. ARGV[5])
 claimed = {}
-while #claimed < most do
-  local leases = lease_next(Q, most - #claimed, how, tally)
-  if #leases == 0 then
-    break
-  end
+local leases, over
+while #claimed < most and not over do
+  leases, over = lease_next(Q, most - #claimed, how, tally)
+  over = over or #leases == 0
   for _, lease in ipairs(leases) do claimed[#claimed + 1] = {lease.id, lease.token} end
 end
 flush_stats(Q, tally, now)

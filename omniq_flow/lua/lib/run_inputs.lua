@@ -37,8 +37,14 @@ local function shared_input(run, word, sent)
   if sent.bytes < INPUTS_FULL and kind == 'm' then
     kind, found, bytes = 'items', small_items(run, nil, source, run_node(run, tonumber(source)).of)
   elseif sent.bytes < INPUTS_FULL then
-    local size = redis.call('HSTRLEN', run.R .. ':out', source)
-    if size > 0 and size <= INPUTS_SMALL then kind, found, bytes = 'value', redis.call('HGET', run.R .. ':out', source), size end
+    found = run.outcomes[source]
+    bytes = found and #found or redis.call('HSTRLEN', run.R .. ':out', source)
+    kind = 'value'
+    if bytes == 0 or bytes > INPUTS_SMALL then
+      found = nil
+    elseif not found then
+      found = redis.call('HGET', run.R .. ':out', source)
+    end
     if found and string.sub(found, 1, 1) == 'L' then
       kind, found, bytes = 'items', small_items(run, run.R .. ':list:' .. source, nil, tonumber(string.sub(found, 2)))
     end

@@ -2,13 +2,13 @@
 -- The table is the script's only view of the run: parts change it in memory and run_close writes what changed, so that fifty
 -- children of one run cost one read and one write of the head, of their node, and of each hash that holds what is known of them.
 --
--- returns: {R, tries = key of R:tries, status, plan, queue, open, keep_ms, ended_ms, generation, nodes = {}, children = {}, head = {}, put = {},
---          dropped = {}}
+-- returns: {R, tries = key of R:tries, status, plan, queue, open, keep_ms, ended_ms, generation, nodes = {}, children = {},
+--          outcomes = those recorded in this script by '<n>', head = {}, put = {}, dropped = {}}
 local function run_of(R, stored)
   return {
     R = R, tries = R .. ':tries', status = stored[1], plan = stored[2], queue = stored[3], open = tonumber(stored[4]),
     keep_ms = tonumber(stored[5]), ended_ms = tonumber(stored[6] or '0'), generation = stored[7] or '0',
-    nodes = {}, children = {}, head = {}, put = {}, dropped = {}, ended_now = false, touched = false, ending = false, sent = false,
+    nodes = {}, children = {}, outcomes = {}, head = {}, put = {}, dropped = {}, ended_now = false, touched = false, ending = false, sent = false,
   }
 end
 

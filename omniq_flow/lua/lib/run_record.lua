@@ -15,6 +15,7 @@ local function record_outcome(run, node, child, finish)
     run_put(run, 'out:' .. node.name, finish.i, finish.body)
   else
     run_put(run, 'out', node.name, finish.body)
+    run.outcomes[node.name] = finish.body
   end
 end
 

@@ -154,10 +154,10 @@ local function turn_claim(message, desk, queues, now, client, seq)
 
   local function claim(Q, tally, queue)
     if redis.call('EXISTS', Q .. ':paused') == 1 then return end
-    local claimed, skipped = {}, 0
+    local claimed, skipped, over, leases = {}, 0, false, nil
     places = {}
-    while begun + #owed < message.room and #suspect == 0 and skipped < MAX_SKIPPED do
-      local leases = lease_next(Q, math.min(message.room - begun - #owed, MAX_SKIPPED - skipped), how, tally, judge)
+    while not over and begun + #owed < message.room and #suspect == 0 and skipped < MAX_SKIPPED do
+      leases, over = lease_next(Q, math.min(message.room - begun - #owed, MAX_SKIPPED - skipped), how, tally, judge)
       if #leases == 0 then break end
       local staying = settle(Q, tally, queue, leases)
       skipped = skipped + #leases - #staying
