@@ -193,6 +193,18 @@ def test_a_job_that_is_no_runs_is_given_back(session: Session, caplog: pytest.Lo
         client.ack_success(queue="default", job_id=job_id, lease_token=job.lease_token)
 
 
+@pytest.mark.parametrize("job_id", ["r/01/0/0", "r/1/0/00", "r/s/1/0/0"])
+def test_a_job_that_is_not_named_as_those_of_runs_are_is_given_back_whatever_it_carries(
+    session: Session, caplog: pytest.LogCaptureFixture, job_id: str
+) -> None:
+    with OmniqClient(url=session.url) as client:
+        client.publish(queue="default", payload={}, job_id=job_id)
+        client.redis.hset(f"{{default}}:job:{job_id}", "plan", fan_out.compiled.fingerprint)
+        with worker(fan_out), caplog.at_level(logging.WARNING, "omniq_flow.worker"):
+            eventually(lambda: f"job {job_id} is no job of a run and is given back" in caplog.text, "the worker says so")
+        assert client.redis.hget(f"{{default}}:job:{job_id}", "state") == b"delayed"
+
+
 def test_bytes_of_foreign_clients_that_are_no_text_stop_nobody(session: Session, redis_client: redis.Redis) -> None:
     name = b"\xff\xfe/1/2/3"
     redis_client.hset(
