@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from asyncio import Event, Lock
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -261,3 +262,17 @@ class AsyncOmniqClient:
             for command in commands:
                 pipeline.execute_command(*command)
             return await pipeline.execute(raise_on_error=False)
+
+
+def alone(client: AsyncOmniqClient) -> AsyncOmniqClient:
+    """Return a client for calls that follow one another, with a connection of its own; close it before the one that it is made from.
+
+    Lending a connection for each call takes longer than the call itself. A ready client that was given may have none to spare: there
+    calls go on as before, and so they do on a cluster.
+    """
+    made = copy.copy(client)
+    made._finder = None  # noqa: SLF001  # a part of the class, which has the methods of the blocking one and no other
+    if client._ours and isinstance(client.redis, Redis):  # noqa: SLF001  # see above
+        made.redis = client.redis.client()
+    made._ours = made.redis is not client.redis  # noqa: SLF001  # see above
+    return made

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omniq_flow.errors import InputError, QueueError, SetupError
-from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.async_client import AsyncOmniqClient, alone
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.session import Session
@@ -88,28 +88,24 @@ class Worker:
         lease_ms = round(options.lease * 1000)
         self._appetite = Appetite(options.concurrency)
         self.options = options
-        # Lease tokens begin with it, so that a lease tells whose it is.
-        identity = os.urandom(6).hex()
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{identity}"
+        # Lease tokens begin with it, so that a lease tells whose it is (see _one_server).
+        self._identity = os.urandom(6).hex()
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{self._identity}"
         self.served = Served(flows, lease_ms)
         self.queues = sorted(options.queues or self.served.queues())
         self._client: AsyncOmniqClient = session.aclient()
         self._processes = Processes(options.modules)
         suspects = Processes(options.modules) if own_process else None
         self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir, suspects=suspects)
-        quarantine = Quarantine(self._client, self.served)
-        self._session = session
-        self._slots = SlotTurns(self._client, self.served, lease_ms, quarantine, hold=True)
-        # A token's part before the first dot is the worker's.
-        self._one_server: list[Turns] = [
-            OneServerTurns(self._client, self.served, lease_ms, quarantine, self._slots, hold=True, identity=f"{identity}.{hand}")
-            for hand in "ab"[: self._appetite.hands]
-        ]
+        self._quarantine = Quarantine(self._client, self.served)
+        self._session, self._lease_ms = session, lease_ms
+        self._slots = SlotTurns(self._client, self.served, lease_ms, self._quarantine, hold=True)
         self._hands = [Hand(self._slots)]
+        self._hand_clients: list[AsyncOmniqClient] = []
         self._isolation = Isolation(self.served, options.lease, self.wake, in_processes=own_process)
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
-        self.janitor = Janitor(self._client, self.served, quarantine, options.janitor, self.name)
+        self.janitor = Janitor(self._client, self.served, self._quarantine, options.janitor, self.name)
         self._duties: tuple[Duty, ...] = (
             Plans(self._client, self.served),
             self._sleeper,
@@ -135,7 +131,8 @@ class Worker:
             log.info("worker %s was stopped before the server answered", self.name)
             return
         if await self._session.aone_server():
-            self._hands = [Hand(turns) for turns in self._one_server]
+            self._hand_clients = [alone(self._client) for _ in range(self._appetite.hands)]
+            self._hands = [Hand(self._one_server(client, name)) for client, name in zip(self._hand_clients, "ab", strict=False)]
             self.janitor.one_server = True
         for duty in self._duties:
             duty.start()
@@ -162,6 +159,11 @@ class Worker:
         """Look for jobs now."""
         self._appetite.crave()
         self._stir()
+
+    def _one_server(self, client: AsyncOmniqClient, hand: str) -> Turns:
+        # A lease token's part before the first dot is the worker's.
+        identity = f"{self._identity}.{hand}"
+        return OneServerTurns(client, self.served, self._lease_ms, self._quarantine, self._slots, hold=True, identity=identity)
 
     async def _contact(self) -> bool:
         """Check the server; False when a stop came first."""
@@ -353,4 +355,6 @@ class Worker:
                 log.warning("%s could not take its leave: %s", duty.name, str(error) or "the server does not answer")
         await self.executor.close()
         await self._processes.close()
+        for client in self._hand_clients:
+            await client.aclose()
         log.info("worker %s left", self.name)

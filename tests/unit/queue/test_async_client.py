@@ -13,6 +13,7 @@ from real_server import RealServer
 from omniq_flow.errors import JobNotFound
 from omniq_flow.queue import AsyncOmniqClient, OmniqClient, ReserveJob
 from omniq_flow.queue import operations as ops
+from omniq_flow.queue.async_client import alone
 from omniq_flow.queue.calls import lone_call
 
 
@@ -114,3 +115,26 @@ async def test_a_ready_client_stays_open(server: RealServer) -> None:
             assert await aomniq.publish(queue="q", payload={}, job_id="a") == "a"
             assert aomniq.redis is ready
         assert await ready.ping()
+
+
+async def test_a_client_alone_keeps_to_one_connection_and_finds_a_new_one_when_that_is_lost(
+    aomniq: AsyncOmniqClient, redis_client: redis.Redis
+) -> None:
+    lone = alone(aomniq)
+    first = await lone.redis.client_id()
+    assert [await lone.redis.client_id() for _ in range(3)] == [first] * 3
+    assert await aomniq.redis.client_id() != first, "others are lent another one"
+    await lone.publish(queue="q", payload={}, job_id="j")
+    redis_client.client_kill_filter(_id=str(first))
+    job = await lone.reserve(queue="q")
+    assert isinstance(job, ReserveJob)
+    await lone.aclose()
+    await aomniq.ack_success(queue="q", job_id="j", lease_token=job.lease_token)
+
+
+async def test_a_ready_client_lends_its_own_connections_to_one_alone(server: RealServer) -> None:
+    async with redis.asyncio.Redis.from_url(server.url) as ready, AsyncOmniqClient(redis=ready) as aomniq:
+        lone = alone(aomniq)
+        assert lone.redis is ready
+        await lone.aclose()
+        assert not await aomniq.is_paused(queue="q")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import pytest
 from eventually import eventually_async
@@ -98,10 +97,10 @@ class Bench:
     """A worker with two scripted hands."""
 
     def __init__(self, session: Session) -> None:
-        self.worker: Any = Worker(session, [many], WorkerOptions(concurrency=CONCURRENCY))
-        assert len(self.worker._one_server) == 2
         self.first, self.second = Scripted(), Scripted()
-        self.worker._one_server = [self.first, self.second]
+        hands = {"a": self.first, "b": self.second}
+        self.worker = Worker(session, [many], WorkerOptions(concurrency=CONCURRENCY))
+        vars(self.worker)["_one_server"] = lambda _, hand: hands[hand]
         self._running = asyncio.create_task(self.worker.run())
 
     @property
