@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import NoScriptError
 
 from omniq_flow.errors import OmniqError, SetupError
@@ -267,12 +268,12 @@ class AsyncOmniqClient:
 def alone(client: AsyncOmniqClient) -> AsyncOmniqClient:
     """Return a client for calls that follow one another, with a connection of its own; close it before the one that it is made from.
 
-    Lending a connection for each call takes longer than the call itself. A ready client that was given may have none to spare: there
-    calls go on as before, and so they do on a cluster.
+    Lending a connection for each call takes longer than the call itself. A ready client that was given may have none to spare, and where
+    Sentinels watch a server it is lending that finds the new primary: there calls go on as before, and so they do on a cluster.
     """
     made = copy.copy(client)
     made._finder = None  # noqa: SLF001  # a part of the class, which has the methods of the blocking one and no other
-    if client._ours and isinstance(client.redis, Redis):  # noqa: SLF001  # see above
+    if client._ours and isinstance(client.redis, Redis) and not isinstance(client.redis.connection_pool, SentinelConnectionPool):  # noqa: SLF001  # see above
         made.redis = client.redis.client()
     made._ours = made.redis is not client.redis  # noqa: SLF001  # see above
     return made
