@@ -144,7 +144,7 @@ def test_any_flow_ends_right_whatever_goes_wrong_once(
     assert broken is None, broken
 
 
-@pytest.mark.parametrize("shape,preemptions", [("chain", 1), ("empty fan", 1), ("diamond", 0)])
+@pytest.mark.parametrize("shape,preemptions", [("chain", 1), ("empty fan", 1), ("diamond", 1)])
 def test_every_interleaving_of_two_workers_and_a_janitor_ends_right(world_memory: Memory, shape: str, preemptions: int) -> None:
     flow, arguments, _ = SHAPES[shape]
     explored = explore(flow, arguments, memory=world_memory, preemptions=preemptions, before=executed.clear)
