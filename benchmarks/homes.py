@@ -83,7 +83,7 @@ class Home:
             self._pip([folder])
 
     def _pip(self, packages: Sequence[str]) -> None:
-        _run([str(self.folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages])
+        _run([str(self.folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--quiet", *packages])
 
 
 def _run(command: Sequence[str], folder: Path | None = None) -> None:

@@ -104,8 +104,9 @@ def _curves(found: Figures) -> Figure:
 
 
 def _line(axes: Axes, points: Sequence[dict[str, Any]], column: str, *, label: str, colour: str) -> None:
-    values = [point[column] for point in points]
-    axes.plot([point["at"] for point in points], values, marker="o", markersize=3, color=colour)
+    known = [point for point in points if column in point]
+    values = [point[column] for point in known]
+    axes.plot([point["at"] for point in known], values, marker="o", markersize=3, color=colour)
     axes.set_xscale("log")
     axes.set_xticks([point["at"] for point in points])
     axes.minorticks_off()

@@ -73,11 +73,6 @@ class Stand:
         for _ in range(count):
             self._crew.add_worker(self._command("worker"))
 
-    def await_workers(self) -> None:
-        """Wait until workers of ours say that they are there."""
-        wanted = len(self._crew.workers)
-        await_condition(lambda: self.server.ask("ZCARD", "{default}:workers") >= wanted, "the workers are there", WARM_UP_S)
-
     def stop_workers(self) -> None:
         """Let all workers finish and leave."""
         self._crew.stop_workers()

@@ -136,7 +136,7 @@ def curves(found: Figures) -> str:
     for name, (title, columns) in CURVES.items():
         if name in found["curves"]:
             points = found["curves"][name]["points"]
-            rows = [[number(point["at"]), *(number(point[column]) for column in columns)] for point in points]
+            rows = [[number(point["at"]), *(number(point[column]) if column in point else NONE for column in columns)] for point in points]
             parts.append(_table([title, *columns.values()], rows))
     return "\n\n".join(parts)
 

@@ -11,7 +11,7 @@ from client import PATIENCE_S, URL, check, sampled, serve, sum_of
 
 from omniq_flow import Flow, Run, connect
 
-UNSERVED = "unserved"
+DEFAULT, UNSERVED = "default", "unserved"
 waited_for: list[Run[int]] = []
 
 
@@ -42,7 +42,7 @@ def diamonds(count: int) -> None:
 def start(count: int) -> None:
     """Start runs that no worker takes, and see that each has its job."""
     client = session.client.redis
-    key = "{unserved}:wait"
+    key = f"{{{UNSERVED}}}:wait"
     before = client.llen(key)
     runs = begun(flows.one.opts(queue=UNSERVED), count)
     check(len({run.id for run in runs}), count)
@@ -50,12 +50,14 @@ def start(count: int) -> None:
 
 
 def begin(count: int) -> None:
-    """Start runs of one step."""
+    """Start runs of one step in a queue that stands still."""
+    session.client.pause(queue=DEFAULT)
     waited_for.extend(begun(flows.one, count))
 
 
 def join(count: int) -> None:
-    """Wait for the runs that were begun."""
+    """Let the queue go on, and wait for the runs that were begun."""
+    session.client.resume(queue=DEFAULT)
     for number, run in enumerate(waited_for):
         check(run.result(timeout=PATIENCE_S), number + 1)
     check(len(waited_for), count)
