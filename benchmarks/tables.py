@@ -166,12 +166,25 @@ def arithmetic(found: Figures) -> str:
         [
             f"{goal:,}",
             *(f"{-(-goal * clustered[name] // (1e6 * ROOM)):,.0f}" for name in ("server_us", "worker_us")),
-            f"{goal * alone['bytes'] * 8 / 1e9:,.1f} Gbit/s",
+            f"{goal * clustered['bytes'] * 8 / 1e9:,.1f} Gbit/s",
         ]
         for goal in GOALS
     ]
     head = ["steps/s", f"primaries, each {ROOM:.0%} of a core", f"worker processes, each {ROOM:.0%} of a core", "on the wire in all"]
-    return "\n".join([*lines, "", _table(head, rows)])
+    return "\n".join([*lines, _one_queue(found["cluster"]["one_queue"]), "", _table(head, rows)])
+
+
+def _one_queue(told: dict[str, Any]) -> str:
+    """Tell what of a step is its queue's, which lies on one primary, and what its run's: those are spread over all primaries."""
+    others = sorted(told["cpu_shares"])[:-1]
+    runs_us = told["server_us"] * len(told["cpu_shares"]) * sum(others) / len(others)
+    queue_us = told["server_us"] - runs_us
+    shares = ", ".join(f"{share:.0%}" for share in told["cpu_shares"])
+    return (
+        f"- **one queue alone** on {len(told['cpu_shares'])} primaries: shares of {shares}. So its queue takes {number(queue_us)} {US} of a "
+        f"step and its run {number(runs_us)} {US}: a queue is full at {number(1e6 / queue_us)} steps/s, and a single fan-out with all its "
+        f"results at {number(1e6 / runs_us)}, however many primaries there are."
+    )
 
 
 CURVES: Final = {

@@ -1,8 +1,8 @@
 """The floor: the least that a server must do for a durable step, with no product around it; ``worker`` answers single steps.
 
-A step is claimed (list pop, hash write, sorted set add) and completed (sorted set remove, hash write, counter). A fan-out does fifty in a
-call, from asyncio on one connection; a hop of a chain is one call that completes a step and claims the next. A run of one step is a push
-that wakes a worker and a push that brings the result back.
+A step is claimed (list pop, hash write, sorted set add) and completed (sorted set remove, hash write, list push, counter). A fan-out does
+fifty in a call, from asyncio on one connection; a hop of a chain is one call that completes a step and claims the next. A run of one step is
+a push that wakes a worker and a push that brings the result back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import redis.asyncio
 from client import PORT, check, sampled, serve
 
 BATCH = 50
-KEYS = ("floor:ready", "floor:leases", "floor:left")
+KEYS = ("floor:ready", "floor:leases", "floor:left", "floor:next")
 CLAIM = """
 local ids = redis.call('LPOP', KEYS[1], ARGV[1])
 for _, id in ipairs(ids or {}) do
@@ -30,13 +30,15 @@ COMPLETE = """
 for i = 1, #ARGV, 2 do
   redis.call('ZREM', KEYS[2], ARGV[i])
   redis.call('HSET', 'floor:step:' .. ARGV[i], 'state', 'done', 'result', ARGV[i + 1])
+  redis.call('RPUSH', KEYS[4], ARGV[i])
   redis.call('DECR', KEYS[3])
 end"""
 HOP = """
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HSET', 'floor:step:' .. ARGV[1], 'state', 'done', 'result', ARGV[2])
+redis.call('RPUSH', KEYS[4], ARGV[1] + 1)
 redis.call('DECR', KEYS[3])
-local next = ARGV[1] + 1
+local next = redis.call('LPOP', KEYS[4])
 redis.call('HSET', 'floor:step:' .. next, 'state', 'runs', 'at', ARGV[2])
 redis.call('ZADD', KEYS[2], ARGV[2], next)
 return next"""
@@ -56,8 +58,8 @@ async def complete_all(steps: int) -> None:
     client: Any = redis.asyncio.Redis(port=PORT)
     claim, complete = await client.script_load(CLAIM), await client.script_load(COMPLETE)
     for number in range(-(-steps // BATCH)):
-        ids = await client.evalsha(claim, 3, *KEYS, BATCH, number)
-        await client.evalsha(complete, 3, *KEYS, *(part for step in ids for part in (step, number)))
+        ids = await client.evalsha(claim, len(KEYS), *KEYS, BATCH, number)
+        await client.evalsha(complete, len(KEYS), *KEYS, *(part for step in ids for part in (step, number)))
     check(int(await client.get(KEYS[2])), 0)
     await client.aclose()
 

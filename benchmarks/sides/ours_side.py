@@ -67,8 +67,7 @@ def join(count: int) -> None:
 def fans(count: int, children: int) -> None:
     """Run many fan-outs at once, in the queues of the environment by turns."""
     queues = os.environ["BENCHMARK_QUEUES"].split(",")
-    served = [flows.fan.opts(queue=queue) for queue in queues]
-    runs = [served[number % len(served)].start(children) for number in range(count)]
+    runs = [flows.fan.opts(queue=queues[number % len(queues)]).start(children) for number in range(count)]
     for run in runs:
         check(run.result(timeout=PATIENCE_S), sum_of(children))
 
