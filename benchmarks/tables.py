@@ -181,9 +181,9 @@ def _one_queue(told: dict[str, Any]) -> str:
     queue_us = told["server_us"] - runs_us
     shares = ", ".join(f"{share:.0%}" for share in told["cpu_shares"])
     return (
-        f"- **one queue alone** on {len(told['cpu_shares'])} primaries: shares of {shares}. So its queue takes {number(queue_us)} {US} of a "
-        f"step and its run {number(runs_us)} {US}: a queue is full at {number(1e6 / queue_us)} steps/s, and a single fan-out with all its "
-        f"results at {number(1e6 / runs_us)}, however many primaries there are."
+        f"- **one queue alone** on {len(told['cpu_shares'])} primaries: shares of {shares}. So its queue takes {number(queue_us)} {US} of "
+        f"a step and its run {number(runs_us)} {US}: a queue is full at {number(1e6 / queue_us)} steps/s, and a single fan-out with all "
+        f"its results at {number(1e6 / runs_us)}, however many primaries there are."
     )
 
 

@@ -1,8 +1,8 @@
 """The floor: the least that a server must do for a durable step, with no product around it; ``worker`` answers single steps.
 
 A step is claimed (list pop, hash write, sorted set add) and completed (sorted set remove, hash write, list push, counter). A fan-out does
-fifty in a call, from asyncio on one connection; a hop of a chain is one call that completes a step and claims the next. A run of one step is
-a push that wakes a worker and a push that brings the result back.
+fifty in a call, from asyncio on one connection; a hop of a chain is one call that completes a step and claims the next. A run of one step
+is a push that wakes a worker and a push that brings the result back.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def diamonds(count: int) -> None:
 
 def chain(hops: int) -> None:
     """Do one step after the other, a round trip each."""
+    server.delete(*KEYS)
     server.set(KEYS[2], hops)
     hop: Any = server.register_script(HOP)
     step = 0
