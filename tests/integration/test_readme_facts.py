@@ -46,7 +46,7 @@ def test_the_table_of_a_runs_keys_is_complete() -> None:
 def test_the_table_of_a_nodes_fields_is_complete() -> None:
     told = first_column(section(document("docs/inside.md"), "Fields of a node", "Whoever waits"))
     script = (LUA / "lib" / "run_node.lua").read_text(encoding="utf-8")
-    assert told == set(re.findall(r"n \.\. ':([a-z]+)'", script))
+    assert told == set(re.findall(r"fields \.\. '([a-z]+)'", script))
 
 
 def test_the_record_of_attempts_is_told_as_it_is_written() -> None:
