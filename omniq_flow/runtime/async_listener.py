@@ -14,7 +14,7 @@ from redis.asyncio import RedisCluster
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.cancelling import cancels_kept
 from omniq_flow.queue.translation import SERVER_ERRORS
-from omniq_flow.runtime.channels import Channels, Command, Ear
+from omniq_flow.runtime.channels import CLOSED_UNDER_A_READ, Channels, Command, Ear
 
 TaskEar: TypeAlias = Ear[asyncio.Event]
 
@@ -41,8 +41,9 @@ class AsyncListener:
             yield ear
         finally:
             command = self._channels.leave(ear)
-            if command and self._connection and not self._lost:
-                await self._send(command)
+            async with self._sending:
+                if command and self._connection and not self._lost:
+                    await self._send(command)
 
     async def wait(self, ear: TaskEar, seconds: float) -> bool:
         """Wait until there is a reason to look, at most so long; tells whether there is one."""
@@ -84,13 +85,14 @@ class AsyncListener:
             return command is None or await self._send(command)
 
     async def _send(self, command: Command) -> bool:
+        new = self._connection is None
         try:
             with cancels_kept():
-                if self._connection is None:
+                if new:
                     self._connection = await _connected(self._client, command[1])
                 await self._connection.send_command(*command, check_health=False)
         except SERVER_ERRORS:
-            await self._lose(refused=True)
+            await self._lose(refused=new)
             return False
         except BaseException:
             # Cut off in the middle, redis-py has closed the connection.
@@ -106,6 +108,8 @@ class AsyncListener:
             reply = await self._connection.read_response(timeout=seconds, disconnect_on_error=False)
         except SERVER_ERRORS as error:
             lost, refused = True, isinstance(error, ResponseError)
+        except CLOSED_UNDER_A_READ:
+            lost = True
         finally:
             self._reading = False
             if lost or self._lost:

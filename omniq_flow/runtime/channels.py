@@ -6,9 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 LOOK_AGAIN_S = 1.0
+# What comes out of redis-py when its connection is closed under a read: by a send that failed, which closes it.
+CLOSED_UNDER_A_READ: Final = (OSError, TypeError, ValueError, AttributeError, RuntimeError)
 
 Command = tuple[str, bytes]
 

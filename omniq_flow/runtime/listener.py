@@ -12,7 +12,7 @@ from redis import RedisCluster, ResponseError
 
 from omniq_flow.queue.client import OmniqClient
 from omniq_flow.queue.translation import SERVER_ERRORS
-from omniq_flow.runtime.channels import Channels, Command, Ear
+from omniq_flow.runtime.channels import CLOSED_UNDER_A_READ, Channels, Command, Ear
 
 ThreadEar: TypeAlias = Ear[threading.Event]
 
@@ -87,12 +87,13 @@ class Listener:
             return reads
 
     def _send(self, command: Command) -> bool:
+        new = self._connection is None
         try:
-            if self._connection is None:
+            if new:
                 self._connection = _connected(self._client, command[1])
             self._connection.send_command(*command, check_health=False)
         except SERVER_ERRORS:
-            self._lose(refused=True)
+            self._lose(refused=new)
             return False
         return True
 
@@ -104,6 +105,8 @@ class Listener:
                 reply = self._connection.read_response(disconnect_on_error=False)
         except SERVER_ERRORS as error:
             lost, refused = True, isinstance(error, ResponseError)
+        except CLOSED_UNDER_A_READ:
+            lost = True
         finally:
             with self._lock:
                 self._reading = False

@@ -120,6 +120,21 @@ async def test_a_task_that_is_cancelled_leaves_the_reading_to_another(lone_sessi
     await lone_session.aclose()
 
 
+def test_a_connection_may_be_closed_under_the_one_who_reads(lone_session: Session, redis_client: redis.Redis) -> None:
+    """As redis-py does when another thread's send fails."""
+    listener = lone_session.listener
+    with listener.ear("one") as one, ThreadPoolExecutor(1) as threads:
+        for _ in range(20):
+            assert listener.wait(one, 30), "the subscription"
+            reading = threads.submit(listener.wait, one, 30)
+            eventually(lambda: listener._reading, "it reads")
+            listener._connection.disconnect()
+            assert reading.result(), "a reason to look"
+        assert listener.wait(one, 30), "the subscription, anew"
+        redis_client.publish("one", "now")
+        assert listener.wait(one, 30)
+
+
 def test_an_end_that_nobody_told_is_found(lone_session: Session, redis_client: redis.Redis) -> None:
     """The word was published while nobody could hear it; the connection that missed it is not trusted any longer."""
     with worker(gated), ThreadPoolExecutor(1) as threads:
