@@ -23,6 +23,7 @@ from omniq_flow import Session, connect, disconnect, flow, get_run, step, worker
 from omniq_flow.errors import InvalidId, KeyConflict, ResultTimeout, RunFailed, RunNotFound, ServerUnreachable
 from omniq_flow.runtime import watch
 from omniq_flow.runtime.index import newest_runs
+from omniq_flow.runtime.presence import workers_of
 
 calls: Counter[str] = Counter()
 gate = Gate()
@@ -219,6 +220,7 @@ def test_a_served_run_is_waited_for_without_a_word(
     monkeypatch.setattr(watch, "UNSERVED_AFTER_S", 0.05)
     monkeypatch.setattr(watch, "LOOK_AGAIN_S", 0.02)
     with worker(holding), caplog.at_level(logging.WARNING, "omniq_flow"):
+        eventually(lambda: session.client.run(workers_of("default")), "the worker has told that it is there")
         with pytest.raises(ResultTimeout):
             holding.start(1).result(timeout=0.3)
         gate.set()
