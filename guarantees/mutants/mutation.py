@@ -13,7 +13,9 @@ from tree_sitter import Node
 
 # What a writing command is replaced by where its reply is used: of the same kind, so that the script still runs.
 REPLIES = {
-    ("0", "1"): "DEL EXPIRE HDEL HSET LPUSH LREM PERSIST PEXPIRE PUBLISH RPUSH SADD SETBIT SETNX SREM UNLINK ZADD ZREM ZREMRANGEBYSCORE",
+    ("0", "1"): """
+        COPY DEL EXPIRE HDEL HSET LPUSH LREM PERSIST PEXPIRE PUBLISH RPUSH SADD SETBIT SETNX SREM UNLINK ZADD ZREM ZREMRANGEBYSCORE
+    """,
     ("{ok = 'OK'}", "false"): "MSET RENAME SET",
     ("false",): "LPOP",
     ("{}",): "RPOP",

@@ -14,7 +14,7 @@
 --- Start a run on one server: create it, list it, enqueue its first jobs.
 --
 -- KEYS[1]  {run:<id>}:meta
--- keys     R:meta R:nodes R:out R:due (hash), R:keys (set), R:list:* R:stage:* (list), {runs:<shard>}:live (zset), those of enqueue
+-- keys     R:meta R:nodes R:out R:due (hash), R:keys (set), R:list:* R:stage:* (list), {runs:<shard>}:live (zset), those of enqueue and write_jobs
 -- ARGV     now, id, spec (MessagePack, see lib/run_create and lib/run_roots)
 -- replies  {"CREATED", due} | {"EXISTS", due} | {"CONFLICT"} | {"UNSTAGED"}: a staged list is gone, nothing is created; due = flat
 --          {field, to...} of jobs that wait for a group, or are more than this script may enqueue: the caller enqueues and confirms them

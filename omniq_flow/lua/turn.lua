@@ -14,7 +14,7 @@
 -- acked. A run or a queue with a damaged key (of a wrong kind) breaks alone: what cannot be enqueued is noted as due.
 --
 -- KEYS[1]  {queue}:meta of any queue of the server
--- keys     of every run and queue named: those of run_record, run_begin, enqueue, reserve, ack_success, ack_fail; {runs:<shard>}:live, :ended (zset)
+-- keys     of every run and queue named: those of run_record, run_begin, enqueue, reserve, ack_success, ack_fail, write_jobs; {runs:<shard>}:live, :ended (zset)
 -- ARGV     now, client, sequence number, message (MessagePack):
 --            heads = {{queue, run, n, index in shapes}...}: what finishes have in common,
 --            ends = {heads = {index in heads...}, indices = {i as digits...}, tokens = {...}, bodies = {...}, others = {[k] = {epoch, verdict,

@@ -1,7 +1,7 @@
 --- @include "lib/digits"
 --- @include "lib/enqueue_job"
 --- @include "lib/enter_ready"
---- @include "lib/write_job"
+--- @include "lib/write_jobs"
 
 --- The id of a job: run, node, index and epoch.
 local function run_job_id(head, job)
@@ -29,31 +29,33 @@ local function run_job(head, Q, job, lease_ms, now, front, tally)
   return enqueue_job(Q, form, now, tally)
 end
 
---- Write the jobs of children [from, to) of an ungrouped node, all in their first epoch, and add to `ids` those that are to enter the ready
--- lane, in the order in which they are to be pushed there: the last one first where they go to the front.
---
--- cost:    2 commands for a job that is not there, 1 for one that is
-local function run_jobs_write(Q, head, n, from, to, shape, now, front, tally, ids)
-  local form, before, at, more = run_job_form(head, shape.lease_ms), head.id .. '/' .. n .. '/', digits(now), {'plan', head.plan}
+--- Add to `ids` those of children [from, to) of a node, all in their first epoch, in the order in which they are to be pushed to their lane: the
+-- last one first where they go to the front.
+local function run_job_ids(head, n, from, to, front, ids)
+  local before, size = head.id .. '/' .. digits(n) .. '/', #ids
   local first, last, step = from, to - 1, 1
   if front then first, last, step = to - 1, from, -1 end
-  local size = #ids
   for i = first, last, step do
-    local id = before .. digits(i) .. '/0'
-    if write_job(Q, id, form, 'wait', at, more, tally) then
-      size = size + 1
-      ids[size] = id
-    end
+    size = size + 1
+    ids[size] = before .. digits(i) .. '/0'
   end
+end
+
+--- Enqueue jobs of runs that have the plan of `head`, in order wherever they go.
+--
+-- cost:    2 commands, and those of write_jobs
+local function run_jobs_enter(Q, head, ids, lease_ms, now, front, tally)
+  local written = write_jobs(Q, ids, run_job_form(head, lease_ms), digits(now), {'plan', head.plan}, tally)
+  enter_ready(Q, written, nil, now, front, tally)
 end
 
 --- Enqueue children [from, to) of an ungrouped node, all in their first epoch, in order wherever they go.
 --
 -- tallies: the tally of each queue by its base, as flush_stats wants it; entries are made as needed
--- cost:    2 commands, and those of run_jobs_write
+-- cost:    that of run_jobs_enter
 local function run_jobs(head, n, from, to, shape, now, front, tallies)
   local Q, ids = '{' .. shape.queue .. '}', {}
   tallies[Q] = tallies[Q] or {}
-  run_jobs_write(Q, head, n, from, to, shape, now, front, tallies[Q], ids)
-  enter_ready(Q, ids, nil, now, front, tallies[Q])
+  run_job_ids(head, n, from, to, front, ids)
+  run_jobs_enter(Q, head, ids, shape.lease_ms, now, front, tallies[Q])
 end

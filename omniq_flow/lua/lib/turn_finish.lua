@@ -1,5 +1,4 @@
 --- @include "lib/complete_jobs"
---- @include "lib/enter_ready"
 --- @include "lib/give_back"
 --- @include "lib/lease_check"
 --- @include "lib/lease_held"
@@ -78,14 +77,17 @@ local function record_all(message, desk, now)
   return told, windows
 end
 
---- Enqueue windows of one queue in order, those at the front and those at the end together.
+--- Enqueue windows of one queue in order; those that follow each other, are of one plan and go to the same end of the line, together.
 local function enqueue_windows(Q, tally, windows, now)
-  local ahead, behind = {}, {}
-  for _, each in ipairs(windows) do
-    run_jobs_write(Q, each.head, each.n, each.from, each.to, each.shape, now, each.front, tally, each.front and ahead or behind)
+  local ids = {}
+  for k, each in ipairs(windows) do
+    local behind = windows[k + 1]
+    run_job_ids(each.head, each.n, each.from, each.to, each.front, ids)
+    if not behind or behind.head.plan ~= each.head.plan or behind.front ~= each.front or behind.shape.lease_ms ~= each.shape.lease_ms then
+      run_jobs_enter(Q, each.head, ids, each.shape.lease_ms, now, each.front, tally)
+      ids = {}
+    end
   end
-  enter_ready(Q, ahead, nil, now, true, tally)
-  enter_ready(Q, behind, nil, now, false, tally)
 end
 
 --- End the leases of jobs of one queue in order: those that are tried again are given back. acks: k...

@@ -73,3 +73,41 @@ def test_marks_of_a_queue_add_up_over_several_nodes(redis_client: redis.Redis) -
     return tostring(tallies['{q}'].enqueue)
     """
     assert do(redis_client, "run_jobs", work) == b"true"
+
+
+@pytest.mark.parametrize("jobs", [3, 4, 40])
+def test_jobs_that_differ_in_their_ids_alone_are_written_as_single_ones_are(redis_client: redis.Redis, jobs: int) -> None:
+    """Those that live are left alone, those that had ended are written anew; what stood under the stamp's name is of no interest."""
+    work = """
+    local ids, alone = {}, {}
+    for k = 1, JOBS do ids[k] = 'j' .. k end
+    local form = {payload = '{}', max_attempts = '3', timeout_ms = '4', backoff_ms = '5'}
+    redis.call('RPUSH', '{q}:stamp', 'x')
+    redis.call('HSET', '{q}:job:j2', 'state', 'active')
+    redis.call('HSET', '{q}:job:j3', 'state', 'completed', 'spent', 't')
+    redis.call('LPUSH', '{q}:completed', 'j3')
+    for _, id in ipairs(WRITTEN and {} or ids) do
+      if write_job(Q, id, form, 'wait', '7', {'plan', 'p'}, tally) then alone[#alone + 1] = id end
+    end
+    local written = WRITTEN and write_jobs(Q, ids, form, '7', {'plan', 'p'}, tally) or alone
+    redis.call('DEL', '{q}:stamp')
+    return {written, tostring(tally.enqueue), tostring(tally.completed)}
+    """
+    ends = []
+    for together in ("true", "false"):
+        redis_client.flushall()
+        told = do(redis_client, "write_jobs", work.replace("JOBS", str(jobs)).replace("WRITTEN", together))
+        ends.append((told, keyspace(redis_client)))
+    assert ends[0] == ends[1]
+    assert ends[0][0] == [[b"j%d" % k for k in range(1, jobs + 1) if k != 2], b"true", b"true"]
+    assert "{q}:completed" not in ends[0][1]
+
+
+def test_a_stamp_is_gone_when_its_jobs_are_written(redis_client: redis.Redis) -> None:
+    work = """
+    local ids, form = {}, {payload = '{}', max_attempts = '3', timeout_ms = '4', backoff_ms = '5'}
+    for k = 1, 9 do ids[k] = 'j' .. k end
+    return write_jobs(Q, ids, form, '7', {}, tally)
+    """
+    assert len(do(redis_client, "write_jobs", work)) == 9
+    assert sorted(keyspace(redis_client)) == sorted(f"{{q}}:job:j{k}" for k in range(1, 10))
