@@ -51,6 +51,8 @@ class TurnBench:
         self.redis, self.client = client, OmniqClient(redis=client)
         self.plans: dict[str, bool] = {}
         self.suspect: list[Any] = []
+        self.shared: list[Any] = []
+        self.others: list[Any] = []
         self._shapes: dict[str, Shapes] = {}
 
     def start(self, flow: str | Flow[..., Any], *arguments: Any, key: str = "k") -> NewRun:
@@ -76,19 +78,27 @@ class TurnBench:
         now: int = NOW,
         hold: bool = False,
     ) -> Turned:
-        """Take one turn; with `hold`, `suspect` is what it handed out unbegun."""
-        ends: dict[str, Any] = {"heads": list(range(1, len(finishes) + 1))}
-        for column, own in (("indices", "i"), ("tokens", "token"), ("bodies", "body")):
-            ends[column] = [finish[own] for finish in finishes]
-        ends["others"] = {place: finish["other"] for place, finish in enumerate(finishes, 1)}
+        """Take one turn; with `hold`, `suspect` is what it handed out unbegun. What jobs share, and which are unusual, is kept too."""
+        heads: list[Any] = []
+        closures: list[Any] = []
+        ends: dict[str, Any] = {"heads": [], "indices": [], "tokens": [], "bodies": [], "others": {}}
+        for place, finish in enumerate(finishes, 1):
+            if finish["head"] not in heads:
+                heads.append(finish["head"])
+                closures.append(finish["closure"])
+            ends["heads"].append(heads.index(finish["head"]) + 1)
+            for column, own in (("indices", "i"), ("tokens", "token"), ("bodies", "body")):
+                ends[column].append(finish[own])
+            if finish["other"] != [0, "ok", 0, []]:
+                ends["others"][place] = finish["other"]
         message: dict[str, Any] = {
-            "heads": [(*finish["head"], place) for place, finish in enumerate(finishes, 1)], "ends": ends,
-            "shapes": [finish["closure"] for finish in finishes], "queues": queues, "claim": claim, "room": room, "lease_ms": LEASE_MS,
-            "plans": self.plans if plans is None else plans, "hold": hold,
+            "heads": [(*head, place) for place, head in enumerate(heads, 1)], "ends": ends, "shapes": closures, "queues": queues,
+            "claim": claim, "room": room, "lease_ms": LEASE_MS, "plans": self.plans if plans is None else plans, "hold": hold,
         }  # fmt: skip
         operation: Operation[Any] = Operation(script("turn"), "{default}:meta", (now, "w", seq, pack_message(message)), _texts)
         reply = _Reply(*cast("list[Any]", self.client.run(operation)))
         assert hold or not reply.suspect
+        self.shared, self.others = reply.heads, reply.others
         self.suspect = reply.job(f"w.{seq}", *reply.suspect) if reply.suspect else []
         finished: list[Any] = [["RECORDED" if finish["other"][1] else "ACKED", []] for finish in finishes]
         for place, *outcome in reply.told:

@@ -59,7 +59,6 @@ local function run_desk(now)
   function desk.write()
     for id in pairs(broken) do lost[id] = true end
     each(function(_, run) run_write(run) end)
-    for id in pairs(broken) do lost[id] = true end
   end
 
   function desk.close()

@@ -89,7 +89,7 @@ local function turn_claim(message, desk, queues, now, client, seq)
     local t, inputs = job.tries, job.inputs
     begun = begun + 1
     of_heads[begun], indices[begun], numbers[begun], items[begun] = place_of(queue, lease), job.i, number_of(lease), job.item
-    if job.epoch > 0 or t.attempts > 1 or t.errors + t.crashes > 0 or #inputs > 0 then
+    if job.epoch > 0 or t.attempts > 1 or #inputs > 0 then
       others[#others + 1] = {begun, job.epoch, t.attempts, t.errors, t.crashes, inputs}
     end
   end

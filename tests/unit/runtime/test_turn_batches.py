@@ -11,7 +11,7 @@ from turn_bench import NOW, TurnBench
 from world_flows import alone, left
 
 from omniq_flow import flow
-from omniq_flow.runtime.operations import enqueue_jobs
+from omniq_flow.runtime.operations import cancel, enqueue_jobs, retry
 
 pytestmark = pytest.mark.keeps_keys
 
@@ -54,6 +54,9 @@ def test_nothing_is_leased_behind_a_suspect(bench: TurnBench, redis_client: redi
     assert sorted(names(key for key in changed if ":job:" in key)) == ["1/0/0", "1/1/0"]
     assert list(changed[f"{{run:{run}}}:tries"]) == ["1/0"], "the suspect is not begun"
     assert changed[f"{Q}:lease:seq"] == "2"
+    told = bench.suspect
+    assert bench.effect(seq=1, hold=True) == (turned, {})
+    assert bench.suspect == told
 
 
 def test_jobs_that_are_begun_are_no_suspects_when_their_turn_comes_again(bench: TurnBench) -> None:
@@ -213,3 +216,68 @@ def test_a_turn_changes_what_turns_of_one_job_each_change(bench: TurnBench, redi
             if ":job:" in key:
                 assert value.pop("spent").endswith(" OK")
     assert ends[0] == ends[1]
+
+
+def test_what_jobs_have_in_common_is_told_once_and_what_is_unusual_of_those_alone(bench: TurnBench) -> None:
+    run = fan_of(bench, 3)
+    plan = bench.start(two, 1, key="two")
+    jobs = bench.turn(seq=1).jobs
+    assert [head[:3] for head in bench.shared] == [["default", run, 1], ["default", plan.id, 1], ["default", plan.id, 2]]
+    assert [place for place, *_ in bench.others] == [4], "the first that takes the argument brings it along"
+    bench.turn(bench.end(jobs[1], "again", body="error"), seq=2, claim=False)
+    (job,) = bench.turn(seq=3).jobs
+    assert (job[1], job[5:8]) == (f"{run}/1/1/0", [2, 1, 0])
+    assert bench.others == [[1, 0, 2, 1, 0, []]]
+
+
+def test_a_job_in_its_second_epoch_is_told_with_it(bench: TurnBench) -> None:
+    run = bench.start("chain")
+    (job,) = bench.turn(seq=1).jobs
+    bench.turn(bench.end(job, "fail", body="error"), seq=2, claim=False)
+    bench.client.run(retry(run.id, "0", NOW))
+    again = [{"n": 1, "i": 0, "epoch": 1, "gid": "", "limit": 0}]
+    bench.client.run(enqueue_jobs("default", (run.id, run.plan), again, 30_000, front=False, now_ms=NOW))
+    turned = bench.turn(seq=3)
+    assert turned.claimed == ["1/0/1"]
+    ended = bench.turn(bench.end(turned.jobs[0]), seq=4, claim=False)
+    assert ended.words == ["RECORDED"]
+    assert keyspace(bench.redis)[f"{Q}:completed"] == [f"{run.id}/1/0/1", f"{run.id}/1/0/0"]
+
+
+def test_jobs_of_one_node_in_two_queues_are_acked_each_in_its_own(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start(spread, [0, 1])
+    redis_client.lrem(f"{Q}:wait", 0, f"{run.id}/1/1/0")
+    there = [{"n": 1, "i": 1, "epoch": 0, "gid": "", "limit": 0}]
+    bench.client.run(enqueue_jobs("there", (run.id, run.plan), there, 30_000, front=False, now_ms=NOW))
+    jobs = bench.turn(seq=1, queues=("default", "there")).jobs
+    assert [job[0] for job in jobs] == ["default", "there"]
+    bench.turn(*map(bench.end, jobs), seq=2, claim=False)
+    found = keyspace(redis_client)
+    assert (found[f"{Q}:completed"], found["{there}:completed"]) == ([f"{run.id}/1/0/0"], [f"{run.id}/1/1/0"])
+
+
+def test_jobs_that_are_not_due_are_acked_once_whatever_stands_between_them(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 2)
+    bench.client.run(cancel(run, "0", NOW))
+    redis_client.linsert(f"{Q}:wait", "BEFORE", f"{run}/1/1/0", "alien")
+    redis_client.hset(f"{Q}:job:alien", mapping={"id": "alien", "state": "wait", "attempt": 0})
+    turned = bench.turn(seq=1)
+    assert [word for _, _, word, _ in turned.returned] == ["ALIEN"]
+    found = keyspace(redis_client)
+    assert found[f"{Q}:completed"] == [f"{run}/1/1/0", f"{run}/1/0/0"]
+    assert list(found[f"{Q}:delayed"]) == ["alien"]
+
+
+def test_ends_of_several_kinds_side_by_side_come_each_to_its_own(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """One table serves to read them all: nothing of one is left for the next."""
+    run = fan_of(bench, 5)
+    jobs = bench.turn(seq=1).jobs
+    redis_client.hset(f"{{run:{run}}}:tries", "1/3", "0|2|0|0|another|1000000||")
+    ends = [bench.end(jobs[0], "again", body="error", delay_ms=500), bench.end(jobs[1], body="7"), bench.only_ack(jobs[2])]
+    turned = bench.turn(*ends, bench.end(jobs[3]), bench.end(jobs[4], body="9"), seq=2, claim=False)
+    assert turned.words == ["RECORDED", "RECORDED", "ACKED", "STALE", "RECORDED"]
+    found = keyspace(redis_client)
+    assert found[f"{{run:{run}}}:out:1"] == {"1": "7", "4": "9"}
+    assert found[f"{Q}:delayed"] == {jobs[0][1]: NOW + 500}
+    assert found[f"{Q}:completed"] == [jobs[4][1], jobs[2][1], jobs[1][1]]
+    assert list(found[f"{Q}:active"]) == [jobs[3][1]]

@@ -30,6 +30,11 @@ def away(x: int) -> int:
     return elsewhere(first(x))
 
 
+@flow
+def spread(items: list[int]) -> list[int]:
+    return left.map(items)
+
+
 def test_a_run_that_broke_is_left_alone_from_then_on(bench: TurnBench, redis_client: redis.Redis) -> None:
     """Nothing is written of it: neither what was done before the damage was met, nor what comes after."""
     run = bench.start("parallel")
@@ -51,6 +56,19 @@ def test_a_failure_that_cannot_be_taken_away_breaks_a_run_before_anything_is_wri
     turned, changed = bench.effect(bench.end(job), seq=2, claim=False)
     assert turned.words == ["BROKEN"]
     assert changed == {}
+
+
+def test_what_was_recorded_of_a_run_before_it_broke_is_not_written_and_nothing_of_it_begins(
+    bench: TurnBench, redis_client: redis.Redis
+) -> None:
+    run = bench.start(spread, [0, 1, 2])
+    jobs = bench.turn(seq=1, room=2).jobs
+    redis_client.hset(f"{{run:{run.id}}}:nodes", "1:open", "2")
+    turned, changed = bench.effect(*map(bench.end, jobs), seq=2, room=1)
+    assert turned.words == ["BROKEN", "BROKEN"]
+    assert turned.claimed == []
+    assert [word for _, _, word, _ in turned.returned] == ["BROKEN"]
+    assert not [key for key in changed if key.startswith("{run:")]
 
 
 def test_a_damaged_run_breaks_alone(bench: TurnBench, redis_client: redis.Redis) -> None:
