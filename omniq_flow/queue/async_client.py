@@ -272,8 +272,10 @@ def alone(client: AsyncOmniqClient) -> AsyncOmniqClient:
     Sentinels watch a server it is lending that finds the new primary: there calls go on as before, and so they do on a cluster.
     """
     made = copy.copy(client)
-    made._finder = None  # noqa: SLF001  # a part of the class, which has the methods of the blocking one and no other
-    if client._ours and isinstance(client.redis, Redis) and not isinstance(client.redis.connection_pool, SentinelConnectionPool):  # noqa: SLF001  # see above
+    # A part of the class, which has the methods of the blocking one and no other.
+    made._finder = None  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # see above
+    ours = client._ours  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # see above
+    if ours and isinstance(client.redis, Redis) and not isinstance(client.redis.connection_pool, SentinelConnectionPool):
         made.redis = client.redis.client()
-    made._ours = made.redis is not client.redis  # noqa: SLF001  # see above
+    made._ours = made.redis is not client.redis  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # see above
     return made
