@@ -1,7 +1,6 @@
 #!lua
 --- @include "lib/clock"
 --- @include "lib/digits"
---- @include "lib/enter_ready"
 --- @include "lib/flush_stats"
 --- @include "lib/in_portions"
 --- @include "lib/run_fresh"
@@ -16,7 +15,7 @@
 -- All runs are written and listed before anything of theirs is enqueued. A run that has a key of a wrong kind breaks alone.
 --
 -- KEYS[1]  {run:<id>}:meta of the first run
--- keys     of each run: those of start; {runs:<shard>}:live, :ended (zset), those of enqueue
+-- keys     of each run: those of start; {runs:<shard>}:live, :ended (zset), those of enqueue and write_jobs
 -- ARGV     now, message (MessagePack): what the runs have in common, as lib/run_create and lib/run_roots say, and
 --          runs = {{id, digest, key, outs, lists}...}; none of their lists is staged
 -- replies  {{k, "CONFLICT"} | {k, "BROKEN", why} | {k, "DUE", due}...}: what is to be said of the k-th run, nothing of most; due = flat
@@ -68,9 +67,10 @@ for k, one in ipairs(spec.runs) do
 end
 for shard, index in pairs(listed) do in_portions('ZADD', '{runs:' .. shard .. '}:live', index) end
 
-local tallies, lines = {}, {}
+-- All jobs at the end of a line differ in nothing but their ids: the runs have one plan.
+local tallies, lines, head = {}, {}, {plan = spec.plan}
 for _, delivery in ipairs(deliveries) do
-  local head = {id = delivery[1], plan = spec.plan}
+  head.id = delivery[1]
   for _, d in ipairs(delivery[2]) do
     local n, from, to, front = unpack(d)
     local shape = spec.shapes[n]
@@ -78,11 +78,11 @@ for _, delivery in ipairs(deliveries) do
       run_jobs(head, n, from, to, shape, now, front, tallies)
     else
       local Q = '{' .. shape.queue .. '}'
-      tallies[Q], lines[Q] = tallies[Q] or {}, lines[Q] or {}
-      run_jobs_write(Q, head, n, from, to, shape, now, front, tallies[Q], lines[Q])
+      tallies[Q], lines[Q] = tallies[Q] or {}, lines[Q] or {lease_ms = shape.lease_ms, ids = {}}
+      run_job_ids(head, n, from, to, front, lines[Q].ids)
     end
   end
 end
-for Q, ids in pairs(lines) do enter_ready(Q, ids, nil, now, false, tallies[Q]) end
+for Q, line in pairs(lines) do run_jobs_enter(Q, head, line.ids, line.lease_ms, now, false, tallies[Q]) end
 for Q, tally in pairs(tallies) do flush_stats(Q, tally, now) end
 return told

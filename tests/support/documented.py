@@ -1,8 +1,8 @@
 """The code blocks of a Markdown document, and what happens when a reader types them.
 
 A python block is a whole program. `<!-- file: name.py -->` before a block only saves it, for the blocks after it; `<!-- mypy -->` has it
-checked by mypy in place of being run, `<!-- fails -->` says that a command does not end well, `<!-- by hand -->` that it takes too long to be
-tried. A text block right after it is what it prints. Durations, moments and random identifiers vary.
+checked by mypy in place of being run, `<!-- fails -->` says that a command does not end well, `<!-- by hand -->` that it takes too long.
+A text block right after it is what it prints. Durations, moments and random identifiers vary.
 """
 
 from __future__ import annotations
