@@ -83,7 +83,7 @@ local function enqueue_windows(Q, tally, windows, now)
   for k, each in ipairs(windows) do
     local behind = windows[k + 1]
     run_job_ids(each.head, each.n, each.from, each.to, each.front, ids)
-    if not behind or behind.head.plan ~= each.head.plan or behind.front ~= each.front or behind.shape.lease_ms ~= each.shape.lease_ms then
+    if not behind or behind.head.plan ~= each.head.plan or behind.front ~= each.front then
       run_jobs_enter(Q, each.head, ids, each.shape.lease_ms, now, each.front, tally)
       ids = {}
     end

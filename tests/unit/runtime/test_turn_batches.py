@@ -30,6 +30,11 @@ def crowd(items: list[int]) -> list[int]:
 
 
 @flow
+def filled_up(items: list[int]) -> list[int]:
+    return left.opts(window=4).map(items)
+
+
+@flow
 def two(x: int) -> list[int]:
     return [left(x), left(x)]
 
@@ -273,11 +278,48 @@ def test_ends_of_several_kinds_side_by_side_come_each_to_its_own(bench: TurnBenc
     run = fan_of(bench, 5)
     jobs = bench.turn(seq=1).jobs
     redis_client.hset(f"{{run:{run}}}:tries", "1/3", "0|2|0|0|another|1000000||")
-    ends = [bench.end(jobs[0], "again", body="error", delay_ms=500), bench.end(jobs[1], body="7"), bench.only_ack(jobs[2])]
+    ends = [bench.end(jobs[0], body="7"), bench.end(jobs[1], "crashed", body="error", delay_ms=500), bench.only_ack(jobs[2])]
     turned = bench.turn(*ends, bench.end(jobs[3]), bench.end(jobs[4], body="9"), seq=2, claim=False)
     assert turned.words == ["RECORDED", "RECORDED", "ACKED", "STALE", "RECORDED"]
     found = keyspace(redis_client)
-    assert found[f"{{run:{run}}}:out:1"] == {"1": "7", "4": "9"}
-    assert found[f"{Q}:delayed"] == {jobs[0][1]: NOW + 500}
-    assert found[f"{Q}:completed"] == [jobs[4][1], jobs[2][1], jobs[1][1]]
+    assert found[f"{{run:{run}}}:out:1"] == {"0": "7", "4": "9"}
+    assert found[f"{Q}:delayed"] == {jobs[1][1]: NOW + 500}
+    assert found[f"{Q}:completed"] == [jobs[4][1], jobs[2][1], jobs[0][1]]
     assert list(found[f"{Q}:active"]) == [jobs[3][1]]
+
+
+def test_an_attempt_whose_error_was_told_before_gives_its_job_back_still(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """The end was recorded slot by slot, and the lease is held still."""
+    run = fan_of(bench, 1)
+    (job,) = bench.turn(seq=1).jobs
+    redis_client.hset(f"{{run:{run}}}:tries", "1/0", f"0|1|1|0||1000000|{job[2]}|")
+    turned = bench.turn(bench.end(job, "again", body="error", delay_ms=500), seq=2, claim=False)
+    assert turned.words == ["ALREADY"]
+    assert keyspace(redis_client)[f"{Q}:delayed"] == {job[1]: NOW + 500}
+
+
+def test_an_attempt_that_has_lost_its_lease_gives_nothing_back(bench: TurnBench, redis_client: redis.Redis) -> None:
+    fan_of(bench, 1)
+    (job,) = bench.turn(seq=1).jobs
+    redis_client.hset(f"{Q}:job:{job[1]}", "lease_token", "another")
+    _, changed = bench.effect(bench.end(job, "again", body="error", delay_ms=500), seq=2, claim=False)
+    assert not [key for key in changed if key.startswith(Q)]
+
+
+def test_jobs_of_several_plans_and_for_both_ends_of_the_line_are_enqueued_each_as_it_is(
+    bench: TurnBench, redis_client: redis.Redis
+) -> None:
+    """A chain goes on at the front, a window that is filled up at the back, and each job has the plan of its run."""
+    chain, wide = bench.start("chain"), bench.start(filled_up, list(range(6)))
+    other = bench.start("parallel")
+    jobs = {job[1]: job for job in bench.turn(seq=1).jobs}
+    ended = [f"{chain.id}/1/0/0", f"{wide.id}/1/0/0", f"{other.id}/1/0/0", f"{other.id}/2/0/0", f"{wide.id}/1/1/0"]
+    turned = bench.turn(*(bench.end(jobs[name]) for name in ended), seq=2, claim=False)
+    assert set(turned.words) == {"RECORDED"}
+    found = keyspace(redis_client)
+    line = found[f"{Q}:wait"]
+    assert line[0] == f"{chain.id}/2/0/0"
+    assert line[-2:] == [f"{wide.id}/1/4/0", f"{wide.id}/1/5/0"]
+    assert len(line) == len(set(line)) == len(found[f"{Q}:idx:wait"])
+    plans = {run.id: run.plan for run in (chain, wide, other)}
+    assert {found[f"{Q}:job:{name}"]["plan"] == plans[name.split("/")[0]] for name in line} == {True}
