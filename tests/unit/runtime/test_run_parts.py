@@ -111,3 +111,13 @@ def test_a_stamp_is_gone_when_its_jobs_are_written(redis_client: redis.Redis) ->
     """
     assert len(do(redis_client, "write_jobs", work)) == 9
     assert sorted(keyspace(redis_client)) == sorted(f"{{q}}:job:j{k}" for k in range(1, 10))
+
+
+@pytest.mark.parametrize("jobs, copies, writes", [(3, 0, 3), (4, 4, 4 + 1), (40, 40, 40 + 1)])
+def test_several_jobs_are_struck_from_one_stamp(redis_client: redis.Redis, jobs: int, copies: int, writes: int) -> None:
+    redis_client.config_resetstat()
+    shape = "{queue = 'q', lease_ms = 1}"
+    work = f"run_jobs({{id = 'r', plan = 'p'}}, 1, 0, {jobs}, {shape}, 5, false, {{['{{q}}'] = tally}}) return tally.enqueue"
+    assert do(redis_client, "run_jobs", work) == 1
+    ran = commands_within(redis_client)
+    assert (ran.get("copy", 0), ran["hset"], ran["rpush"]) == (copies, writes, 1)
