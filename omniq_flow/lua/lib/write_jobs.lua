@@ -9,7 +9,8 @@ local function write_jobs(Q, ids, job, at, more, tally)
   local new, left, written = {}, {}, {}
   if #ids >= SEVERAL then
     redis.call('DEL', stamp)
-    put_job(stamp, job, 'wait', at, more)
+    -- With an id that is as long, a copy has the size that it stays at.
+    put_job(stamp, job, 'wait', at, {'id', ids[#ids], unpack(more)})
     for k = 1, #ids do
       local key = Q .. ':job:' .. ids[k]
       if redis.call('COPY', stamp, key) == 1 then
