@@ -64,7 +64,7 @@ _SLOW = {"fan": 2000, "threads": 2000}
 SIDES: Final = {
     side.name: side
     for side in (
-        Side("ours", "omniq_flow", (), OURS, {"": "64", "sleep": "1000"}, "one worker process, concurrency 64 (its default)"),
+        Side("ours", "omniq_flow", (), OURS, {"": "256", "sleep": "1000"}, "one worker process, concurrency 256 (64 is its default)"),
         Side(
             "bullmq",
             "BullMQ flows",

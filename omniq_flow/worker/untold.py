@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from omniq_flow.worker.attempt import Finished
 
-BATCH = 100
+BATCH = 64
 BATCH_BYTES = 8 * 1024 * 1024
 TROUBLE_S = 1.0
 
