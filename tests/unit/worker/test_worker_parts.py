@@ -102,15 +102,15 @@ def test_a_first_turn_is_for_anything_and_another_beside_it_for_enough() -> None
 
 
 def test_where_more_is_waiting_than_there_are_places_each_hand_takes_its_share() -> None:
-    appetite = Appetite(100)
-    assert appetite.room(taken=0, untold=0) == 100
-    appetite.fed(100, room=100, news=appetite.news, told=0)
-    assert appetite.worth_another(room=50, untold=0)
-    assert appetite.room(taken=0, untold=0) == 50
-    assert appetite.room(taken=80, untold=0) == 20
+    appetite = Appetite(BATCH)
+    assert appetite.room(taken=0, untold=0) == BATCH
+    appetite.fed(BATCH, room=BATCH, news=appetite.news, told=0)
+    assert appetite.worth_another(room=BATCH // 2, untold=0)
+    assert appetite.room(taken=0, untold=0) == BATCH // 2
+    assert appetite.room(taken=BATCH - 20, untold=0) == 20
     appetite.fed(7, room=20, news=appetite.news, told=0)
-    assert appetite.room(taken=0, untold=0) == 100
-    assert not appetite.worth_another(room=50, untold=0)
+    assert appetite.room(taken=0, untold=0) == BATCH
+    assert not appetite.worth_another(room=BATCH // 2, untold=0)
 
 
 def test_results_that_cannot_be_told_yet_keep_their_places() -> None:
