@@ -45,8 +45,9 @@ class WatchedServers:
         return found
 
     def await_replicas(self, count: int, seconds: float = PATIENCE_S) -> None:
-        """Wait until so many replicas follow the primary, and have all that it has."""
-        await_condition(lambda: _followed(self.current, count), f"{count} replicas have what the primary has", seconds)
+        """Wait until so many replicas follow the primary, and have all that it had when they were asked first."""
+        had = _offset(self.current)
+        await_condition(lambda: _followed(self.current, count, had), f"{count} replicas have what the primary had", seconds)
 
     def leave_behind(self, replica: RunningServer) -> None:
         """Let a replica hear nothing more, until its `resume`: it is paused, and its connection cut, whose buffers would be read later."""
@@ -78,7 +79,7 @@ def start_watched_servers(kind: Kind = "valkey", *options: str, replicas: int = 
         following = (*prompt, "--replicaof", f"{HOST} {primary.port}")
         started.extend(start_server(kind, *following) for _ in range(replicas))
         # Sentinels ask a primary for its replicas when they meet it, and then every ten seconds.
-        await_condition(lambda: _followed(primary, replicas), "the replicas follow the primary")
+        await_condition(lambda: _followed(primary, replicas, _offset(primary)), "the replicas follow the primary")
         started.extend(_start_sentinel(kind, primary.port, quorum=sentinels // 2 + 1) for _ in range(sentinels))
         watched = WatchedServers(primary, started[1 : 1 + replicas], started[1 + replicas :])
         for one in watched.sentinels:
@@ -89,9 +90,13 @@ def start_watched_servers(kind: Kind = "valkey", *options: str, replicas: int = 
     return watched
 
 
-def _followed(primary: RunningServer, count: int) -> bool:
-    role = primary.ask("ROLE")
-    return len(role[2]) >= count and all(int(offset) >= int(role[1]) for *_, offset in role[2])
+def _offset(primary: RunningServer) -> int:
+    return int(primary.ask("ROLE")[1])
+
+
+def _followed(primary: RunningServer, count: int, had: int) -> bool:
+    replicas = primary.ask("ROLE")[2]
+    return len(replicas) >= count and all(int(offset) >= had for *_, offset in replicas)
 
 
 def _start_sentinel(kind: Kind, primary_port: int, quorum: int) -> RunningServer:
