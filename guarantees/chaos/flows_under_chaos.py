@@ -30,7 +30,8 @@ def _journal(path: str, _pid: int) -> int:
 
 def tell(run: str, node: str, index: int, what: str) -> None:
     """Append a line: nanoseconds of the machine's clock, the worker's process id, which child of which run, and what happened."""
-    worker = os.getppid() if "omniq_flow.worker.child" in sys.modules else os.getpid()
+    # A process that a worker keeps for steps is started by `-c`, and told whose it is.
+    worker = int(sys.argv[2]) if sys.argv[0] == "-c" else os.getpid()
     line = f"{time.monotonic_ns()} {worker} {run} {node} {index} {what}\n"
     os.write(_journal(os.environ[JOURNAL], os.getpid()), line.encode())
 
