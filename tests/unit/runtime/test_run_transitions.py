@@ -10,6 +10,7 @@ from keyspace import changes, keyspace
 from run_bench import KEEP_MS, NOW, RunBench
 from world_flows import SHAPES
 
+from omniq_flow.errors import ServerRefused
 from omniq_flow.runtime.delivery import RunHead
 from omniq_flow.runtime.index import live_page, take_janitor_turn, trim_ended
 from omniq_flow.runtime.keys import shard_of
@@ -127,6 +128,24 @@ def test_what_is_not_due_is_not_begun(chain: RunBench) -> None:
     chain.client.run(cancel(chain.run.id, "0", NOW))
     assert chain.unchanged(begin(chain.attempt(2, 0, "t9", 0), [chain.run.plan], NOW)).word == "OVER"
     assert chain.unchanged(begin(Attempt("nobody", 1, 0, 0, "t"), [chain.run.plan], NOW)).word == "GONE"
+
+
+def test_a_step_whose_outcome_was_lost_breaks_and_does_not_begin_again(chain: RunBench) -> None:
+    chain.done(1)
+    chain.redis.hdel(f"{chain.base}:out", "1")
+    before = keyspace(chain.redis)
+    with pytest.raises(ServerRefused, match="the outcome of node 1 is gone"):
+        chain.begin(1, token="t9")
+    assert keyspace(chain.redis) == before
+
+
+def test_a_child_whose_outcome_was_lost_begins_again(redis_client: redis.Redis) -> None:
+    """What a fan-out lost is found by its last child, or by whoever reads its results."""
+    bench = RunBench(redis_client, "fan of arguments")
+    for index in range(3):
+        bench.done(1, index)
+    redis_client.hdel(f"{bench.base}:out:1", "1")
+    assert bench.begin(1, 1, token="t9").word == "BEGUN"
 
 
 def test_record_writes_the_outcome_and_tells_who_is_ready(diamond: RunBench) -> None:
