@@ -14,7 +14,7 @@ from redis.asyncio import RedisCluster
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.cancelling import cancels_kept
 from omniq_flow.queue.translation import SERVER_ERRORS
-from omniq_flow.runtime.channels import CLOSED_UNDER_A_READ, Channels, Command, Ear
+from omniq_flow.runtime.channels import CLOSED_MEANWHILE, Channels, Command, Ear
 
 TaskEar: TypeAlias = Ear[asyncio.Event]
 
@@ -94,6 +94,11 @@ class AsyncListener:
         except SERVER_ERRORS:
             await self._lose(refused=new)
             return False
+        except CLOSED_MEANWHILE:
+            await self._lose()
+            if new:
+                raise
+            return False
         except BaseException:
             # Cut off in the middle, redis-py has closed the connection.
             await self._lose()
@@ -108,7 +113,7 @@ class AsyncListener:
             reply = await self._connection.read_response(timeout=seconds, disconnect_on_error=False)
         except SERVER_ERRORS as error:
             lost, refused = True, isinstance(error, ResponseError)
-        except CLOSED_UNDER_A_READ:
+        except CLOSED_MEANWHILE:
             lost = True
         finally:
             self._reading = False

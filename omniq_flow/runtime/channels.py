@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 LOOK_AGAIN_S = 1.0
-# What comes out of redis-py when its connection is closed under a read: by a send that failed, which closes it.
-CLOSED_UNDER_A_READ: Final = (OSError, TypeError, ValueError, AttributeError, RuntimeError)
+# What comes out of redis-py when its connection is closed under a read or a send: by the other one, which failed.
+CLOSED_MEANWHILE: Final = (OSError, TypeError, ValueError, AttributeError, RuntimeError)
 
 Command = tuple[str, bytes]
 

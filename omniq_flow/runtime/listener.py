@@ -12,7 +12,7 @@ from redis import RedisCluster, ResponseError
 
 from omniq_flow.queue.client import OmniqClient
 from omniq_flow.queue.translation import SERVER_ERRORS
-from omniq_flow.runtime.channels import CLOSED_UNDER_A_READ, Channels, Command, Ear
+from omniq_flow.runtime.channels import CLOSED_MEANWHILE, Channels, Command, Ear
 
 ThreadEar: TypeAlias = Ear[threading.Event]
 
@@ -95,6 +95,11 @@ class Listener:
         except SERVER_ERRORS:
             self._lose(refused=new)
             return False
+        except CLOSED_MEANWHILE:
+            self._lose()
+            if new:
+                raise
+            return False
         return True
 
     def _read(self, seconds: float) -> None:
@@ -105,7 +110,7 @@ class Listener:
                 reply = self._connection.read_response(disconnect_on_error=False)
         except SERVER_ERRORS as error:
             lost, refused = True, isinstance(error, ResponseError)
-        except CLOSED_UNDER_A_READ:
+        except CLOSED_MEANWHILE:
             lost = True
         finally:
             with self._lock:

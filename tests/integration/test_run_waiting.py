@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import redis
@@ -133,6 +134,40 @@ def test_a_connection_may_be_closed_under_the_one_who_reads(lone_session: Sessio
         assert listener.wait(one, 30), "the subscription, anew"
         redis_client.publish("one", "now")
         assert listener.wait(one, 30)
+
+
+async def test_a_connection_may_be_closed_under_the_task_that_sends(lone_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the task that reads does when its read fails."""
+    listener = lone_session.alistener()
+    async with listener.ear("one") as one, listener.ear("two") as two:
+        assert await listener.wait(one, 30), "the subscription"
+        connection = listener._connection
+
+        async def closed_first(command: Any) -> None:
+            await connection.disconnect(nowait=True)
+            connection._writer.writelines(command)
+
+        monkeypatch.setattr(connection, "_send_packed_command", closed_first)
+        assert await listener.wait(two, 30), "a reason to look"
+        assert await listener.wait(two, 30), "the subscription, anew"
+        assert listener._connection is not connection
+    await lone_session.aclose()
+
+
+def test_a_connection_may_be_closed_under_the_thread_that_sends(lone_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = lone_session.listener
+    with listener.ear("one") as one, listener.ear("two") as two:
+        assert listener.wait(one, 30), "the subscription"
+        connection = listener._connection
+
+        def closed_first(*_words: Any, **_options: Any) -> None:
+            connection.disconnect()
+            connection._sock.sendall(b"")
+
+        monkeypatch.setattr(connection, "send_command", closed_first)
+        assert listener.wait(two, 30), "a reason to look"
+        assert listener.wait(two, 30), "the subscription, anew"
+        assert listener._connection is not connection
 
 
 def test_an_end_that_nobody_told_is_found(lone_session: Session, redis_client: redis.Redis) -> None:
