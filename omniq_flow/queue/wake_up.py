@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -9,7 +10,6 @@ from typing import Any, Final, Self
 import redis.asyncio as aio
 from redis import BlockingConnectionPool, ConnectionPool, Redis
 
-from omniq_flow.queue.cancelling import cancels_kept
 from omniq_flow.queue.cluster import AsyncServer, SyncServer
 from omniq_flow.queue.keys import wake_key
 from omniq_flow.queue.translation import SERVER_ERRORS
@@ -17,6 +17,7 @@ from omniq_flow.queue.translation import SERVER_ERRORS
 LONGEST_S: Final = 15.0
 _SLACK_S: Final = 5.0
 _UNKNOWN_TIMEOUT_S: Final = 5.0
+_CANCEL_AGAIN_S: Final = 0.02
 
 
 class Sleeper:
@@ -90,8 +91,15 @@ class AsyncSleeper:
 
     async def pop(self, seconds: float) -> bool:
         """Sleep in the same way, and tell whether a job was announced; raises what the connection meets."""
-        with cancels_kept():
-            return await self._client.blpop(self._keys, timeout=min(seconds, self._longest_s)) is not None
+        popping = asyncio.ensure_future(self._client.blpop(self._keys, timeout=min(seconds, self._longest_s)))
+        try:
+            await asyncio.wait([popping])
+        finally:
+            # A cancel that comes just when redis-py has connected or sent gets lost in Python before 3.12, and the pop would go on.
+            while not popping.done():
+                popping.cancel()
+                await asyncio.wait([popping], timeout=_CANCEL_AGAIN_S)
+        return popping.result() is not None
 
 
 def _patient(options: dict[str, Any]) -> dict[str, Any]:
