@@ -6,7 +6,7 @@ operation travels, and may stop the world between any two of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -26,32 +26,12 @@ Chorus: TypeAlias = Generator[Sequence[Operation[Any]], Sequence[Any], T]
 
 def hold(client: OmniqClient, talk: Talk[T]) -> T:
     """Run a talk to its end over a blocking client; an operation's error is raised inside the talk."""
-    try:
-        operation = next(talk)
-        while True:
-            try:
-                result = client.run(operation)
-            except Exception as error:  # noqa: BLE001  # the talk decides what to do with it
-                operation = talk.throw(error)
-            else:
-                operation = talk.send(result)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+    return _held(talk, client.run)
 
 
 async def ahold(client: AsyncOmniqClient, talk: Talk[T]) -> T:
     """Run a talk to its end over an asyncio client; an operation's error is raised inside the talk."""
-    try:
-        operation = next(talk)
-        while True:
-            try:
-                result = await client.run(operation)
-            except Exception as error:  # noqa: BLE001  # the talk decides what to do with it
-                operation = talk.throw(error)
-            else:
-                operation = talk.send(result)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+    return await _aheld(talk, client.run)
 
 
 def together(talks: Sequence[Talk[T]]) -> Chorus[list[T | OmniqError]]:
@@ -80,29 +60,37 @@ def together(talks: Sequence[Talk[T]]) -> Chorus[list[T | OmniqError]]:
 
 def hold_many(client: OmniqClient, chorus: Chorus[T]) -> T:
     """Run a chorus to its end over a blocking client; the error of a whole round trip is raised inside."""
-    try:
-        wanted = next(chorus)
-        while True:
-            try:
-                results = client.run_many(wanted, return_errors=True)
-            except OmniqError as error:
-                wanted = chorus.throw(error)
-            else:
-                wanted = chorus.send(results)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+    return _held(chorus, partial(client.run_many, return_errors=True))
 
 
 async def ahold_many(client: AsyncOmniqClient, chorus: Chorus[T]) -> T:
     """Run a chorus to its end over an asyncio client; the error of a whole round trip is raised inside."""
+    return await _aheld(chorus, partial(client.run_many, return_errors=True))
+
+
+def _held(talk: Generator[Any, Any, T], run: Callable[[Any], Any]) -> T:
     try:
-        wanted = next(chorus)
+        wanted = next(talk)
         while True:
             try:
-                results = await client.run_many(wanted, return_errors=True)
-            except OmniqError as error:
-                wanted = chorus.throw(error)
+                result = run(wanted)
+            except Exception as error:  # noqa: BLE001  # the talk decides what to do with it
+                wanted = talk.throw(error)
             else:
-                wanted = chorus.send(results)
+                wanted = talk.send(result)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+
+
+async def _aheld(talk: Generator[Any, Any, T], run: Callable[[Any], Awaitable[Any]]) -> T:
+    try:
+        wanted = next(talk)
+        while True:
+            try:
+                result = await run(wanted)
+            except Exception as error:  # noqa: BLE001  # the talk decides what to do with it
+                wanted = talk.throw(error)
+            else:
+                wanted = talk.send(result)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
