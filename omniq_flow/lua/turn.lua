@@ -1,5 +1,4 @@
 #!lua flags=allow-oom
---- @include "lib/anchor"
 --- @include "lib/clock"
 --- @include "lib/digits"
 --- @include "lib/flush_stats"
