@@ -31,9 +31,7 @@ def surroundings() -> dict[str, Any]:
 
 def server_name(server: RunningServer) -> str:
     """Return name and version of a server."""
-    with server.client() as client:
-        said: dict[str, Any] = client.info("server")
-    return f"Valkey {said['valkey_version']}" if "valkey_version" in said else f"Redis {said['redis_version']}"
+    return f"{server.kind.title()} {server.version}"
 
 
 def _cpu_name() -> str:

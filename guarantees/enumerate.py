@@ -190,9 +190,7 @@ def _told(explored: Exploration) -> dict[str, Any]:
 
 
 def _versions(server: RunningServer) -> dict[str, str]:
-    told = server.ask("INFO", "server")
-    name = f"Valkey {told['valkey_version']}" if "valkey_version" in told else f"Redis {told['redis_version']}"
-    return {"server": name, "python": platform.python_version(), "at": time.strftime("%Y-%m-%d %H:%M")}
+    return {"server": f"{server.kind.title()} {server.version}", "python": platform.python_version(), "at": time.strftime("%Y-%m-%d %H:%M")}
 
 
 def _say(line: str, *, passing: bool = False) -> None:

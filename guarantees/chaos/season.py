@@ -78,9 +78,7 @@ class Season:
             hands.submit(start_server, self._plan.server, *settings).result() as server,
             Proxy(server.tcp_url, decide=at_random(seed, ODDS)) as proxy,
         ):
-            with server.client() as client:
-                about = client.info("server")
-                self.server_version = str(about.get("valkey_version") or about["redis_version"])
+            self.server_version = server.version
             connect(proxy.url)
             try:
                 return self._with_workers(server, hands, proxy)

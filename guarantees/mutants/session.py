@@ -68,14 +68,12 @@ class MutantSession:
             items = {item.nodeid: item for item in session.items}
             loop = KillLoop(benches, items, course, can_kill=_can_kill, told=_Progress(len(chosen), equivalents))
             verdicts = loop.run(chosen)
-            with benches[0].server.client() as client:
-                found = client.info("server")
+            server = f"{options.server} {benches[0].server.version}"
         finally:
             for bench in benches:
                 bench.close()
         self._tell(verdicts, everything, equivalents)
         if len(chosen) == len(everything) and not options.tests:
-            server = f"{options.server} {found.get('valkey_version') or found['redis_version']}"
             write_figures(verdicts, course, equivalents, seconds=time.monotonic() - began, server=server, jobs=len(benches))
         return True
 

@@ -73,6 +73,12 @@ class RunningServer:
         return (self.folder / "log").read_text(errors="replace")
 
     @property
+    def version(self) -> str:
+        """The version of the server that answers, of its own kind."""
+        told = self.ask("INFO", "server")
+        return str(told.get("valkey_version", told["redis_version"]))
+
+    @property
     def running(self) -> bool:
         """Whether the process is there, paused or not."""
         return self.process.poll() is None
