@@ -13,7 +13,7 @@ from figure_files import keep
 from homes import Home
 from machine import server_name, surroundings
 from stand import Done, Stand
-from works import MS, Task, Work, figure, percentile
+from works import MS, Task, Work, figure, per_step, percentile
 
 from omniq_flow.testing.servers import Kind
 
@@ -72,9 +72,9 @@ def summary(work: Work, size: int, side: Side, done: Sequence[Done]) -> dict[str
         "median": _short(statistics.median(figures)),
         "least": _short(min(figures)),
         "most": _short(max(figures)),
-        "server_us": _per_step(steps, [each.server_cpu_s for each in done]),
-        "worker_us": _per_step(steps, [each.worker_cpu_s for each in done]),
-        "client_us": _per_step(steps, [each.client_cpu_s for each in done]),
+        "server_us": per_step(steps, [each.server_cpu_s for each in done]),
+        "worker_us": per_step(steps, [each.worker_cpu_s for each in done]),
+        "client_us": per_step(steps, [each.client_cpu_s for each in done]),
         "server_peak_mb": round(max(each.server_peak_bytes for each in done) / 1e6, 1),
         "worker_peak_mb": round(max(each.worker_peak_bytes for each in done) / 1e6, 1),
         "longest_script_ms": round(max(each.longest_script_ms for each in done), 2),
@@ -88,10 +88,6 @@ def summary(work: Work, size: int, side: Side, done: Sequence[Done]) -> dict[str
 def ratio(work: Work, ours: float, theirs: float) -> float:
     """Return how many times as good ours is."""
     return theirs / ours if work.less_is_better else ours / theirs
-
-
-def _per_step(steps: int, cpu_s: Sequence[float]) -> float:
-    return round(statistics.median(cpu_s) / steps * 1e6, 1)
 
 
 def _short(number: float) -> float:

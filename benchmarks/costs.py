@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from catalogue import Side
 from figure_files import keep
 from machine import surroundings
 from stand import Done, Stand
-from works import Task
+from works import Task, per_step
 
 from omniq_flow.testing.servers import Kind
 
@@ -61,13 +60,12 @@ def _summary(task: Task, done: Sequence[Done], counts: Counts, places: dict[str,
     of_all = steps * len(done)
     calls = sum(counts.get(f"calls {name}", 0) for name in SCRIPTS)
     inside = {name.removeprefix("usec "): number / of_all for name, number in counts.items() if name.startswith("usec ")}
-    worker_us = statistics.median(each.worker_cpu_s for each in done) / steps * 1e6
     return {
         "size": task.size,
-        "server_us": round(statistics.median(each.server_cpu_s for each in done) / steps * 1e6, 1),
-        "worker_us": round(worker_us, 1),
-        "client_us": round(statistics.median(each.client_cpu_s for each in done) / steps * 1e6, 1),
-        "wall_us": round(statistics.median(each.seconds for each in done) / steps * 1e6, 1),
+        "server_us": per_step(steps, [each.server_cpu_s for each in done]),
+        "worker_us": per_step(steps, [each.worker_cpu_s for each in done]),
+        "client_us": per_step(steps, [each.client_cpu_s for each in done]),
+        "wall_us": per_step(steps, [each.seconds for each in done]),
         "calls": round(calls / of_all, 4),
         "commands": round((sum(number for name, number in counts.items() if name.startswith("calls ")) - calls) / of_all, 2),
         "bytes": round(counts["bytes"] / of_all),

@@ -14,7 +14,7 @@ from figure_files import keep
 from machine import surroundings
 from memory import kept_bytes
 from stand import Done, Stand
-from works import WORKS
+from works import WORKS, per_step
 
 from omniq_flow.testing.servers import Kind
 
@@ -124,8 +124,8 @@ def _point(at: int, steps: int, done: Done) -> dict[str, Any]:
     return {
         "at": at,
         "steps_per_s": round(steps / done.seconds, 1),
-        "server_us": round(done.server_cpu_s / steps * 1e6, 1),
-        "worker_us": round(done.worker_cpu_s / steps * 1e6, 1),
+        "server_us": per_step(steps, [done.server_cpu_s]),
+        "worker_us": per_step(steps, [done.worker_cpu_s]),
         "worker_peak_mb": round(done.worker_peak_bytes / 1e6, 1),
         "longest_script_ms": round(done.longest_script_ms, 2),
     }

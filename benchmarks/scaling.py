@@ -11,7 +11,7 @@ from catalogue import Side
 from figure_files import keep
 from machine import server_name, surroundings
 from stand import Done, Stand
-from works import Task
+from works import Task, per_step
 
 from omniq_flow.testing.servers import Kind
 
@@ -52,6 +52,6 @@ def _summary(task: Task, workers: int, done: Sequence[Done]) -> dict[str, Any]:
         "most": round(max(rates)),
         "server_percent": round(statistics.median(each.server_cpu_s / each.seconds for each in done) * 100),
         "worker_percent": round(statistics.median(each.worker_cpu_s / each.seconds for each in done) * 100),
-        "server_us": round(statistics.median(each.server_cpu_s for each in done) / task.size * 1e6, 1),
-        "worker_us": round(statistics.median(each.worker_cpu_s for each in done) / task.size * 1e6, 1),
+        "server_us": per_step(task.size, [each.server_cpu_s for each in done]),
+        "worker_us": per_step(task.size, [each.worker_cpu_s for each in done]),
     }

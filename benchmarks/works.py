@@ -79,6 +79,11 @@ def figure(work: Work, size: int, seconds: float, samples: Sequence[float] | Non
     return seconds / size * MS if work.less_is_better else size / seconds
 
 
+def per_step(steps: int, seconds: Sequence[float]) -> float:
+    """Return the median of the repetitions' seconds as microseconds a step."""
+    return round(statistics.median(seconds) / steps * 1e6, 1)
+
+
 def percentile(samples: Sequence[float], share: float) -> float:
     """Return the sample below which a share of all lie."""
     return sorted(samples)[min(len(samples) - 1, int(len(samples) * share))]

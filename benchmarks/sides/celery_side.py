@@ -86,6 +86,5 @@ elif __name__ == "__main__":
             "diamonds": diamonds,
             "start": start,
             "latency": latency,
-            "idle-latency": lambda n: latency(n, idling=True),
         }
     )

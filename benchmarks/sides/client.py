@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 PORT = int(os.environ.get("BENCHMARK_PORT", "6379"))
@@ -25,7 +26,11 @@ T = TypeVar("T")
 
 
 def serve(works: dict[str, Work]) -> None:
-    """Do works until the input ends; each takes its size and returns nothing, or the samples of a latency in seconds."""
+    """Do works until the input ends; each takes its size and returns nothing, or the samples of a latency in seconds.
+
+    `latency` takes `idling` too, and does `idle-latency` with it.
+    """
+    works = works | {"idle-latency": partial(works["latency"], idling=True)}
     _serve(lambda work, size: works[work](*size))
 
 

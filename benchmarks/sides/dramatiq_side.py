@@ -82,6 +82,5 @@ if __name__ == "__main__":
             "chain": hops,
             "diamonds": diamonds,
             "latency": latency,
-            "idle-latency": lambda n: latency(n, idling=True),
         }
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import redis
@@ -125,6 +124,5 @@ if __name__ == "__main__":
             "chain": chain,
             "diamonds": diamonds,
             "latency": latency,
-            "idle-latency": partial(latency, idling=True),
         }
     )

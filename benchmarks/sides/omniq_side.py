@@ -115,6 +115,5 @@ elif __name__ == "__main__":
             "chain": hops,
             "diamonds": diamonds,
             "latency": latency,
-            "idle-latency": lambda n: latency(n, idling=True),
         }
     )

@@ -110,6 +110,5 @@ if __name__ == "__main__":
             "fans": fans,
             "carry": carry,
             "latency": latency,
-            "idle-latency": partial(latency, idling=True),
         }
     )

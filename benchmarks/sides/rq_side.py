@@ -79,6 +79,5 @@ elif __name__ == "__main__":
             "chain": hops,
             "diamonds": diamonds,
             "latency": latency,
-            "idle-latency": lambda n: latency(n, idling=True),
         }
     )
