@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import redis
 from keyspace import Expiring, changes, keyspace
-from world_flows import alone, elsewhere, first, left
+from new_runs import made, no_steps, one, two_queues
+from world_flows import first, left
 
 from omniq_flow import Flow, flow
 from omniq_flow.queue import OmniqClient
@@ -16,22 +17,10 @@ from omniq_flow.queue.operations import enqueue
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.keys import shard_of
 from omniq_flow.runtime.operations import NewRun, confirm, create, start, view
-from omniq_flow.runtime.shapes import Shapes
-from omniq_flow.runtime.starting import new_run
 
 pytestmark = pytest.mark.keeps_keys
 
 NOW = 1_000_000
-
-
-@flow
-def one(x: int) -> int:
-    return first(x)
-
-
-@flow
-def two_queues(x: int) -> list[int]:
-    return [first(x), elsewhere(x), left(x), alone(x, 1)]
 
 
 @flow
@@ -49,19 +38,9 @@ def nothing_to_do(xs: list[int]) -> list[int]:
     return left.map(xs)
 
 
-@flow
-def no_steps(x: int) -> int:
-    return x
-
-
 @pytest.fixture
 def client(redis_client: redis.Redis) -> OmniqClient:
     return OmniqClient(redis=redis_client)
-
-
-def made(built: Flow[..., Any], *arguments: Any) -> NewRun:
-    shapes = Shapes(built.compiled, "default", 30_000)
-    return new_run(built.compiled, shapes, built.compiled.bind(arguments, {}), key="k", queue="default", keep_ms=60_000)
 
 
 def due_of(created: Any) -> list[tuple[int, int, int]]:

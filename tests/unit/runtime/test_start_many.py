@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 from keyspace import changes, keyspace
-from world_flows import alone, elsewhere, first, left
+from new_runs import made, no_steps, one, two_queues
+from world_flows import left
 
 from omniq_flow import Flow, flow, step
 from omniq_flow.queue import OmniqClient, ReserveJob
@@ -17,22 +18,12 @@ from omniq_flow.runtime.bulk import Said, start_many, start_runs
 from omniq_flow.runtime.keys import shard_of
 from omniq_flow.runtime.operations import DueEntry, NewRun, confirm, start
 from omniq_flow.runtime.shapes import Shapes
-from omniq_flow.runtime.starting import StoredPlans, new_run
+from omniq_flow.runtime.starting import StoredPlans
 from omniq_flow.runtime.talk import hold_many
 
 pytestmark = pytest.mark.keeps_keys
 
 NOW = 1_000_000
-
-
-@flow
-def one(x: int) -> int:
-    return first(x)
-
-
-@flow
-def two_queues(x: int) -> list[int]:
-    return [first(x), elsewhere(x), left(x), alone(x, 1)]
 
 
 @flow
@@ -55,19 +46,9 @@ def literal(x: int) -> list[list[int]]:
     return [left.map([1, 2, 3]), left.map([]), left.map([x])]
 
 
-@flow
-def no_steps(x: int) -> int:
-    return x
-
-
 @pytest.fixture
 def client(redis_client: redis.Redis) -> OmniqClient:
     return OmniqClient(redis=redis_client)
-
-
-def made(built: Flow[..., Any], *arguments: Any, key: str = "k") -> NewRun:
-    shapes = Shapes(built.compiled, "default", 30_000)
-    return new_run(built.compiled, shapes, built.compiled.bind(arguments, {}), key=key, queue="default", keep_ms=60_000)
 
 
 @pytest.mark.parametrize(
