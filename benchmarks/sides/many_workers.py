@@ -8,7 +8,8 @@ import sys
 import flows_to_measure as flows
 
 from omniq_flow import Session
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.options import WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 
 async def work(url: str, count: int) -> None:

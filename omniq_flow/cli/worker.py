@@ -23,7 +23,8 @@ from omniq_flow.queue.stopping import SIGNALS
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.loading import load_flows
 from omniq_flow.runtime.session import Session
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.options import WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 T = TypeVar("T")
 

@@ -42,8 +42,8 @@ def worker(*flows: Flow[..., Any], session: Session | None = None, **options: Un
     ``options`` are those of ``WorkerSettings``. On leaving, nothing more is claimed and what runs is finished (at most ``drain`` seconds).
     Raises InputError (OutOfRange, InvalidName) for what it cannot serve or work with, and SetupError when the server cannot be reached.
     """
+    from omniq_flow.worker.options import WorkerOptions
     from omniq_flow.worker.tenant import Tenant
-    from omniq_flow.worker.worker import WorkerOptions
 
     _check(flows, options)
     options.setdefault("modules", tuple(sorted({flow.module for flow in flows})))

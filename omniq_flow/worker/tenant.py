@@ -10,7 +10,8 @@ from typing import Any
 
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.session import Session
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.options import WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 log = logging.getLogger("omniq_flow.worker")
 

@@ -6,18 +6,15 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-from omniq_flow.errors import InputError, QueueError, SetupError
+from omniq_flow.errors import QueueError, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient, alone
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.session import Session
-from omniq_flow.wire.names import check_name, check_number, shown
-from omniq_flow.wire.seconds import DAY, check_seconds
 from omniq_flow.worker.appetite import Appetite
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
@@ -27,6 +24,7 @@ from omniq_flow.worker.hand import Hand
 from omniq_flow.worker.isolation import Isolation
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.leases import Leases
+from omniq_flow.worker.options import WorkerOptions
 from omniq_flow.worker.plans import Plans
 from omniq_flow.worker.presence import Presence
 from omniq_flow.worker.processes import Processes
@@ -43,39 +41,6 @@ from omniq_flow.worker.untold import Untold
 log = logging.getLogger("omniq_flow.worker")
 
 LEAVING_S = 5.0
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """How a worker works. Times are in seconds.
-
-    ``concurrency`` is how many attempts run at once, ``queues`` which queues are served (those of the flows when empty), ``lease`` how
-    long a silent worker is believed alive, ``janitor`` the pause between two looks at runs that do not move, ``burst`` whether to leave
-    when nothing is left, ``drain`` how long running attempts may go on after a stop was asked for.
-    """
-
-    concurrency: int = 64
-    queues: Sequence[str] = ()
-    lease: float = 30.0
-    janitor: float = 10.0
-    burst: bool = False
-    drain: float = 30.0
-    modules: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        check_number(self.concurrency, "concurrency", 1, 100_000)
-        check_seconds(self.lease, "lease", 0.1, DAY)
-        check_seconds(self.janitor, "janitor", 0.05, DAY)
-        check_seconds(self.drain, "drain", 0, DAY)
-        for name in ("queues", "modules"):
-            names: object = getattr(self, name)
-            if isinstance(names, str | bytes) or not isinstance(names, Collection):
-                way_out = f": [{shown(names)}]" if isinstance(names, str) else ""
-                raise InputError(f"{name} must be a list of names, not {shown(names)}{way_out}")
-        for queue in self.queues:
-            check_name(queue, "queue")
-        if not isinstance(self.burst, bool):
-            raise InputError(f"burst must be True or False, not {shown(self.burst)}")
 
 
 class Worker:

@@ -11,7 +11,7 @@ from documented import ROOT
 from omniq_flow.authoring.options import FlowOptions, StepOptions
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.worker import duty as duties
-from omniq_flow.worker.worker import WorkerOptions
+from omniq_flow.worker.options import WorkerOptions
 
 LUA = ROOT / "omniq_flow" / "lua"
 

@@ -11,7 +11,8 @@ from fake_server import mute_server
 from omniq_flow import flow, step
 from omniq_flow.errors import ServerUnreachable
 from omniq_flow.runtime.session import Session
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.options import WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 
 @step

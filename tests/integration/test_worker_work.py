@@ -22,7 +22,8 @@ from omniq_flow import Flow, Limit, Run, Session, connect, fixed, flow, step, wo
 from omniq_flow.errors import RunFailed, ServerRefused
 from omniq_flow.queue import OmniqClient
 from omniq_flow.worker import timers
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.options import WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 calls: Counter[object] = Counter()
 gate = Gate()

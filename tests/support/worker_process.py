@@ -16,7 +16,8 @@ from typing import Any
 
 from omniq_flow import Session, connect
 from omniq_flow.runtime.loading import load_flows
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.options import WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from omniq_flow.worker import executor
 from omniq_flow.worker.appetite import ENOUGH
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.inputs import Inputs
+from omniq_flow.worker.options import WorkerOptions
 from omniq_flow.worker.turns import Turned
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 pytestmark = pytest.mark.keeps_keys
 

@@ -19,9 +19,10 @@ from omniq_flow.queue.scripts import script
 from omniq_flow.queue.wake_up import LONGEST_S, AsyncSleeper
 from omniq_flow.runtime.operations import start
 from omniq_flow.worker import sleeper as module
+from omniq_flow.worker.options import WorkerOptions
 from omniq_flow.worker.sleeper import POLL_S, Sleeper
 from omniq_flow.worker.turns import OneServerTurns, Turned
-from omniq_flow.worker.worker import Worker, WorkerOptions
+from omniq_flow.worker.worker import Worker
 
 pytestmark = pytest.mark.keeps_keys
 

@@ -22,11 +22,11 @@ from omniq_flow.worker.appetite import ENOUGH, Appetite
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
 from omniq_flow.worker.inputs import Inputs
 from omniq_flow.worker.janitor import Janitor
+from omniq_flow.worker.options import WorkerOptions
 from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
 from omniq_flow.worker.timers import Timers
 from omniq_flow.worker.untold import BATCH, BATCH_BYTES, Untold
-from omniq_flow.worker.worker import WorkerOptions
 
 
 @pytest.mark.parametrize(
