@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pytest
 import redis
 from consuming import consuming
-from eventually import eventually
+from eventually import eventually, eventually_async
 from real_server import RealServer
 
 from omniq_flow import Session, flow, step, worker
@@ -82,8 +82,7 @@ def an_async_consumer(proxy: Proxy) -> Generator[None]:
             consuming = asyncio.ensure_future(
                 client.consume(queue="q", handler=handler, stop=flag, poll_interval_s=0.05, logger=lambda _line: None)
             )
-            while not stop.is_set():  # noqa: ASYNC110 - it is set by another thread
-                await asyncio.sleep(0.01)
+            await eventually_async(stop.is_set, "the test is over", timeout=600)
             flag.set()
             await consuming
             await client.redis.aclose()
