@@ -242,10 +242,10 @@ class Worker:
         return bool(self.executor.running) or any(each.room for each in self._hands)
 
     def _due_suspect(self, hand: Hand) -> Claimed | None:
-        """Return the suspect that is to be begun or passed on now: by the first hand, once it is known what the others have claimed."""
+        """Return the suspect that is to be begun or passed on now: by the first hand, once the others have told and claimed."""
         if self._isolation.held is None or hand is not self._hands[0] or not hand.free:
             return None
-        if self._untold or any(each.room for each in self._hands):
+        if self._untold or not all(each.free for each in self._hands):
             return None
         if self._stopping.is_set():
             return self._isolation.held

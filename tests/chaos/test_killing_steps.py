@@ -25,7 +25,8 @@ from omniq_flow import Flow, Session, worker
 from omniq_flow.errors import RunFailed
 from omniq_flow.testing.fleet import Fleet
 
-LEASE = 0.5
+# Long enough for a server that waits for its disk: a neighbour whose lease ran out meanwhile would have spent its budget, too.
+LEASE = 1.5
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_killing_step_is_convicted_and_its_neighbours_run_at_most_once_more(
     """
     neighbours = [neighbour_on_the_loop.start(notes, number, 0.2) for number in range(2)]
     neighbours += [neighbour_in_a_thread.start(notes, number, 0.2) for number in range(2, 4)]
-    neighbours.append(neighbour_on_the_loop.start(notes, 4, 1.5))
+    neighbours.append(neighbour_on_the_loop.start(notes, 4, 2 * LEASE))
     killer = killing.start(notes, how)
     with fleet(lone_session, tmp_path) as workers:
         with pytest.raises(RunFailed, match=r"StepCrashed: (worker processes died 3 times under this step|the step's process died)"):
