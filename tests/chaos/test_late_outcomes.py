@@ -15,7 +15,7 @@ from worker_process import worker_process
 from omniq_flow import Flow, Run, Session, worker
 from omniq_flow.testing.proxy import Proxy
 
-LEASE = 0.5
+LEASE = 1.0
 
 
 class Notes:

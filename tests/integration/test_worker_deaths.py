@@ -13,7 +13,7 @@ from worker_process import worker_process
 from omniq_flow import Run, Session, worker
 from omniq_flow.errors import RunFailed
 
-LEASE = 0.5
+LEASE = 1.0
 
 
 class Notes:
