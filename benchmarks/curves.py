@@ -1,6 +1,6 @@
-"""How cost grows: rate and memory against children, runs in flight, groups, workers, payload, and ended runs that are kept.
+"""How cost grows: rate and memory against children, runs in flight, groups, workers, payload, ended runs that are kept, and foreign keys.
 
-Each point has a server of its own, but those of ended runs, which pile up on one.
+Each point has a server of its own, but those of ended runs and of foreign keys, which pile up on one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ MOST_CARRIED: Final = 5_000
 WORKED: Final = 20_000
 COMPUTED: Final = 4_000
 PROBE: Final = 1_000
+AT_ONCE: Final = 100_000
+FOREIGN: Final = b"x" * 200
+FOREIGN_AT_ONCE: Final = 5_000
+FOREIGN_KEPT_S: Final = 86_400
 FEW: Final = 100
 Point = dict[str, float]
 
@@ -97,12 +101,28 @@ def ended(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
     with _stand("diamonds", kind) as stand:
         empty, there = kept_bytes(stand), 0
         for count in at:
-            stand.do(count - there, work="begin")
-            stand.do(count - there, work="join")
-            there = count
+            while there < count:
+                more = min(count - there, AT_ONCE)
+                stand.do(more, work="begin")
+                stand.do(more, work="join")
+                there += more
             taken = kept_bytes(stand) - empty
             yield _point(count, PROBE * 4, stand.do(PROBE)) | {"bytes_per_run": taken / count}
             empty += kept_bytes(stand) - empty - taken
+
+
+def strangers(kind: Kind, at: Sequence[int]) -> Iterator[Point]:
+    """Yield the rate of diamonds where the server holds so many keys of another program, which no script of ours asks for."""
+    with _stand("diamonds", kind) as stand, stand.server.client() as client:
+        there = 0
+        for count in at:
+            for first in range(there, count, FOREIGN_AT_ONCE):
+                pipeline = client.pipeline(transaction=False)
+                for number in range(first, min(first + FOREIGN_AT_ONCE, count)):
+                    pipeline.set(f"another:{number}", FOREIGN, ex=FOREIGN_KEPT_S)
+                pipeline.execute()
+            there = count
+            yield _point(count, PROBE * 4, stand.do(PROBE)) | {"memory_mb": round(int(stand.info("memory")["used_memory"]) / 1e6, 1)}
 
 
 # Each curve with the points at which it is measured.
@@ -112,7 +132,8 @@ CURVES: Final[dict[str, tuple[Callable[[Kind, Sequence[int]], Iterator[Point]], 
     "groups": (groups, (1, 10, 100, 1_000, 10_000, 100_000)),
     "workers": (workers, (1, 2, 4, 8)),
     "payload": (payload, (10, 100, 1_000, 10_000, 100_000, 1_000_000)),
-    "ended": (ended, (1_000, 10_000, 100_000)),
+    "ended": (ended, (1_000, 10_000, 100_000, 1_000_000)),
+    "strangers": (strangers, (1_000, 10_000, 100_000, 1_000_000)),
 }
 
 

@@ -222,6 +222,10 @@ CURVES: Final = {
         "ended runs that are kept",
         {"steps_per_s": "steps/s of 1,000 diamonds", "server_us": f"server, {US} a step", "bytes_per_run": "bytes of each"},
     ),
+    "strangers": (
+        "keys of another program in the same server",
+        {"steps_per_s": "steps/s of 1,000 diamonds", "server_us": f"server, {US} a step", "memory_mb": "server's memory, MB"},
+    ),
 }
 BLOCKS: Final[dict[str, Callable[[Figures], str]]] = {
     each.__name__: each
