@@ -10,7 +10,8 @@ end
 --- lease_read(Q, id, gid, how, tally) -> lease or nil
 -- Makes a lease of the job that stands first in a ready lane (of the group `gid`, or ungrouped when nil); lease_write writes it. nil: a ghost,
 -- whose hash is gone, is not waiting, or names another lane; it is forgotten, and the caller takes it off the lane.
--- lease: id, key, token, lock (digits), attempt (digits), first (when it was first started, digits), gid, plan
+-- lease: id, key, token, lock (digits), attempt (digits), first (when it was first started, digits), gid, plan; job, run: false, for the
+-- caller (a table that is given more fields later on is laid out anew)
 -- reads Q:job:<id>, writes Q:idx:wait; 1 command, 2 for a ghost
 local function lease_read(Q, id, gid, how, tally)
   local key = Q .. ':job:' .. id
@@ -25,6 +26,6 @@ local function lease_read(Q, id, gid, how, tally)
   return {
     id = id, key = key, token = how.token .. digits(tally.leases), lock = how.lock or digits(how.now + (tonumber(job[4]) or 0)),
     attempt = job[2] == '0' and '1' or digits((tonumber(job[2]) or 0) + 1), first = job[6] ~= '' and job[6] or how.at, gid = gid,
-    plan = job[5],
+    plan = job[5], job = false, run = false,
   }
 end

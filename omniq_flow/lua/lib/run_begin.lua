@@ -19,7 +19,7 @@ local function run_may_begin(run, n, i, epoch, token, hold)
   local t = child.tries
   if t.state == 'failed' then return t.epoch == epoch and 'DONE' or 'STALE' end
   if t.epoch ~= epoch then return 'STALE' end
-  if node.ended and not node.of then error('the outcome of node ' .. n .. ' is gone') end
+  if node.ended then error('the outcome of node ' .. n .. ' is gone') end
   if hold and t.token ~= token and (t.token ~= '' or t.state == 'suspect') then return 'SUSPECT' end
   return 'BEGUN'
 end

@@ -33,7 +33,6 @@ local function run_close(run, now)
         fields[size + 1], fields[size + 2] = node.fields .. field, digits(node[field])
         size = size + 2
       end
-      node.changed = {}
     end
   end
   in_portions('HSET', run.R .. ':nodes', fields)
@@ -44,7 +43,6 @@ local function run_close(run, now)
       head[#head + 1] = value
     end
     redis.call('HSET', run.R .. ':meta', unpack(head))
-    run.head = {}
     run.touched = true
   end
   if run.ended_now then redis.call('PUBLISH', run.R .. ':ended', run.status) end

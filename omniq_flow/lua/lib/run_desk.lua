@@ -25,7 +25,7 @@ local function run_desk(now)
   local function visit(id, part, ...)
     local run = runs[id]
     if run == nil then
-      run = run_open('{run:' .. id .. '}') or false
+      run = run_open('{run:' .. id .. '}')
       runs[id] = run
     end
     if not run then return 'GONE' end

@@ -15,11 +15,11 @@ end
 --- Read a run's head once per script.
 --
 -- keys:    R:meta (hash)
--- returns: nil when the run is gone, else as run_of
+-- returns: false when the run is gone, else as run_of
 -- cost:    1 command
 local function run_open(R)
   local stored = redis.call('HMGET', R .. ':meta', 'status', 'plan', 'queue', 'open', 'keep_ms', 'ended_ms', 'generation')
-  return stored[1] and run_of(R, stored) or nil
+  return stored[1] and run_of(R, stored)
 end
 
 local function noted(changes, name)

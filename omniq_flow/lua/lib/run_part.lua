@@ -18,9 +18,11 @@ local function run_part(R, word, from, budget)
       local value = redis.call('HGET', R .. ':out', source)
       if not value then return {'NONE'}, 0 end
       if string.sub(value, 1, 1) ~= 'L' then return {'VALUE', value}, #value end
+      -- As many as there were when it was recorded: a list that has lost elements must not pass for a shorter one.
+      count = tonumber(string.sub(value, 2))
     end
     list = R .. ':list:' .. source
-    count = redis.call('LLEN', list)
+    count = count or redis.call('LLEN', list)
   end
   local items, bytes = run_slice(R, list, source, from, math.min(from + LIMIT, count), budget)
   return {'ITEMS', count, items}, bytes

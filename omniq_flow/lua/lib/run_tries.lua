@@ -1,3 +1,5 @@
+--- @include "lib/digits"
+
 --- Read and write what is known of the attempts of one (node, index).
 -- Stored as `epoch|attempts|errors|crashes|token|began_ms|spent|state` in R:tries under `<n>/<i>`; absent means never begun. `token` is the
 -- lease of the attempt that is running, `spent` the lease whose end was recorded last, `state` is empty, `failed`, or `suspect`: a worker died
@@ -22,5 +24,7 @@ local function tries_read(R, place)
 end
 
 local function tries_text(t)
-  return string.format('%d|%d|%d|%d|%s|%s|%s|%s', t.epoch, t.attempts, t.errors, t.crashes, t.token, t.began, t.spent, t.state)
+  -- A script that begins many children does this for each: string.format takes three times as long.
+  return digits(t.epoch) .. '|' .. digits(t.attempts) .. '|' .. digits(t.errors) .. '|' .. digits(t.crashes) .. '|' .. t.token .. '|' .. t.began
+    .. '|' .. t.spent .. '|' .. t.state
 end

@@ -18,7 +18,7 @@ end
 
 --- Say what is to become of a job, and put its run into its lease; reads only.
 local function judge_job(run, n, i, epoch, lease, message)
-  lease.state = run
+  lease.run = run
   if run.status == 'running' and not message.plans[run.plan] then return 'PLAN', run.plan end
   local word = run_may_begin(run, n, i, epoch, lease.token, message.hold)
   return word, word == 'DONE' and redis.call('HGETALL', run.R .. ':due')
@@ -71,7 +71,7 @@ local function turn_claim(message, desk, queues, now, client, seq)
 
   --- The index in heads of what a job has in common with others of its queue, run and node.
   local function place_of(queue, lease)
-    local job, run = lease.job, lease.state
+    local job, run = lease.job, lease.run
     local nodes = places[job.run]
     if nodes and nodes[job.n] then return nodes[job.n] end
     heads[#heads + 1] = {queue, job.run, job.n, run.plan, run.queue}

@@ -9,9 +9,11 @@ import pytest
 import redis
 from run_bench import NOW, RunBench
 
+from omniq_flow.errors import RunError
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.operations import Begun, begin
-from omniq_flow.runtime.reading import read
+from omniq_flow.runtime.reading import read, read_outcome
+from omniq_flow.runtime.talk import hold
 
 pytestmark = pytest.mark.keeps_keys
 
@@ -147,6 +149,17 @@ def test_an_outcome_is_read(reading: Reading) -> None:
     assert reading.read("v7", 2) == (None, 3, [b"3"])
     assert reading.read("x7", 1) == (None, 3, [b"2", b"3"])
     assert reading.read("v7", 3) == (None, 3, [])
+
+
+@pytest.mark.parametrize("left", [[], [b"1", b"2"]])
+def test_a_list_that_lost_elements_is_as_long_as_it_was(reading: Reading, left: list[bytes]) -> None:
+    """So that whoever reads it misses them, and takes it for no shorter list."""
+    reading.out(7, b"L3")
+    if left:
+        reading.list("7", *left)
+    assert reading.read("v7") == (None, 3, left)
+    with pytest.raises(RunError, match="the outcome v7 is not there"):
+        hold(reading.bench.client, read_outcome(reading.bench.run.id, "v7"))
 
 
 @pytest.mark.parametrize("word", ["m8", "e8"])

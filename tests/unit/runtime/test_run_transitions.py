@@ -29,6 +29,7 @@ from omniq_flow.runtime.operations import (
     store_plan,
     survey,
 )
+from omniq_flow.runtime.outcomes import PackedList
 from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import list_run, new_run
@@ -146,6 +147,27 @@ def test_a_child_whose_outcome_was_lost_begins_again(redis_client: redis.Redis) 
         bench.done(1, index)
     redis_client.hdel(f"{bench.base}:out:1", "1")
     assert bench.begin(1, 1, token="t9").word == "BEGUN"
+
+
+def test_a_child_of_a_fan_out_that_is_complete_does_not_begin_again(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "fan")
+    bench.begin(1)
+    numbers = Ending("ok", b"L1", (PackedList("1", (2,), [b"0"]),))
+    bench.client.run(record(bench.attempt(1, 0, "t1", 0), numbers, bench.shapes.closure(1), NOW))
+    bench.done(2, 0)
+    redis_client.delete(f"{bench.base}:out:2")
+    with pytest.raises(ServerRefused, match="the outcome of node 2 is gone"):
+        bench.begin(2, 0, token="t9")
+
+
+def test_a_node_that_waits_for_nothing_any_more_is_not_made_ready_again(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "diamond")
+    redis_client.hset(f"{bench.base}:nodes", "2:left", "0")
+    bench.begin(1)
+    before = keyspace(redis_client)
+    with pytest.raises(ServerRefused, match="node 2 waits for nothing any more, and node 1 completes only now"):
+        bench.end(1)
+    assert keyspace(redis_client) == before
 
 
 def test_record_writes_the_outcome_and_tells_who_is_ready(diamond: RunBench) -> None:

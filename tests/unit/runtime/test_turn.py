@@ -154,6 +154,17 @@ def test_the_end_of_a_run_moves_it_in_the_index_and_is_told(bench: TurnBench, re
     )
 
 
+def test_no_end_is_told_of_a_run_that_goes_on(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start("chain")
+    with cast("Any", redis_client).pubsub() as told:
+        told.subscribe(f"{{run:{run.id}}}:ended")
+        assert told.get_message(timeout=5)["type"] == "subscribe"
+        (job,) = bench.turn(seq=1).jobs
+        bench.turn(bench.end(job), seq=2)
+        redis_client.publish(f"{{run:{run.id}}}:ended", "behind it")
+        assert told.get_message(timeout=5)["data"] == b"behind it"
+
+
 def test_a_turn_that_ends_a_run_does_not_end_it_twice(bench: TurnBench, commands_of: Any) -> None:
     """What was put is written before the claims, the rest after them; what ended in the first half is done with once."""
     bench.start(two_numbers, 3)

@@ -134,6 +134,14 @@ def test_children_that_follow_each_other_have_their_items_read_together(
     assert ran["lrange"] == 1 + 3, "the line, and 0 to 2, 4 to 5, 7"
 
 
+@pytest.mark.parametrize("size, near", [(65_536, True), (65_537, False)])
+def test_an_outcome_goes_on_to_its_successor_in_the_same_turn_while_it_is_small(bench: TurnBench, size: int, near: bool) -> None:
+    bench.start("chain")
+    (job,) = bench.turn(seq=1).jobs
+    (successor,) = bench.turn(bench.end(job, body="x" * size), seq=2).jobs
+    assert successor[8] == [["v1", "value", "x" * size] if near else ["v1", "far"]]
+
+
 def test_beyond_four_megabytes_items_are_far(bench: TurnBench, redis_client: redis.Redis) -> None:
     run = fan_of(bench, 4)
     redis_client.delete(f"{{run:{run}}}:list:0")

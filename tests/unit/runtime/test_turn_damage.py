@@ -47,6 +47,14 @@ def test_a_run_that_broke_is_left_alone_from_then_on(bench: TurnBench, redis_cli
     assert changed == {}
 
 
+def test_a_run_whose_failures_are_damaged_goes_on_while_nothing_fails(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start("chain")
+    (job,) = bench.turn(seq=1).jobs
+    redis_client.set(f"{{run:{run.id}}}:fails", "x")
+    turned = bench.turn(bench.end(job), seq=2)
+    assert (turned.words, turned.claimed) == (["RECORDED"], ["2/0/0"])
+
+
 def test_a_failure_that_cannot_be_taken_away_breaks_a_run_before_anything_is_written(bench: TurnBench, redis_client: redis.Redis) -> None:
     """Only a child that failed before has one: its outcome takes it away."""
     run = bench.start("fan of arguments")
