@@ -15,10 +15,11 @@ end
 --- Read a run's head once per script.
 --
 -- keys:    R:meta (hash)
--- returns: false when the run is gone, else as run_of
+-- returns: false when the run is gone, else as run_of; an error where its head lacks what every run of ours has, which whoever claims must know
 -- cost:    1 command
 local function run_open(R)
   local stored = redis.call('HMGET', R .. ':meta', 'status', 'plan', 'queue', 'open', 'keep_ms', 'ended_ms', 'generation')
+  if stored[1] and not (stored[2] and stored[3]) then error('the plan or the queue is missing in R:meta') end
   return stored[1] and run_of(R, stored)
 end
 

@@ -35,7 +35,7 @@ return run_create('R', spec, 5)
 
 
 def test_what_a_run_lacks_is_nought(redis_client: redis.Redis) -> None:
-    redis_client.hset("R:meta", "status", "running")
+    redis_client.hset("R:meta", mapping={"status": "running", "plan": "p", "queue": "q"})
     assert do(redis_client, "run_open", "local run = run_open('R') return cjson.encode({run.ended_ms, run.generation})") == b'[0,"0"]'
     told = "local node = run_node({R = 'R', nodes = {}}, 1) return cjson.encode({node.inputs, node.left, node.tries, tostring(node.next)})"
     redis_client.hset("R:nodes", "1:left", "0")
@@ -44,7 +44,7 @@ def test_what_a_run_lacks_is_nought(redis_client: redis.Redis) -> None:
 
 @pytest.mark.parametrize("error, why", [("{err = 'ERR it says'}", b"ERR it says"), ("'a text'", b"a text")])
 def test_a_run_breaks_with_the_words_of_its_error(redis_client: redis.Redis, error: str, why: bytes) -> None:
-    redis_client.hset("{run:r}:meta", "status", "running")
+    redis_client.hset("{run:r}:meta", mapping={"status": "running", "plan": "p", "queue": "q"})
     work = f"""
     local desk = run_desk(5)
     local word, told = desk.with('r', function() error({error}, 0) end)

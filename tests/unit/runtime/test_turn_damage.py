@@ -47,6 +47,19 @@ def test_a_run_that_broke_is_left_alone_from_then_on(bench: TurnBench, redis_cli
     assert changed == {}
 
 
+@pytest.mark.parametrize("field", ["plan", "queue"])
+def test_nothing_begins_of_a_run_whose_head_is_damaged_and_all_begins_beside_it(
+    bench: TurnBench, redis_client: redis.Redis, field: str
+) -> None:
+    bad, good = bench.start("chain", key="bad"), bench.start("chain", key="good")
+    redis_client.hdel(f"{{run:{bad.id}}}:meta", field)
+    turned = bench.turn(seq=1)
+    assert [job[1] for job in turned.jobs] == [f"{good.id}/1/0/0"]
+    ((queue, job, word, why),) = turned.returned
+    assert (queue, job, word) == ("default", f"{bad.id}/1/0/0", "BROKEN")
+    assert why.endswith("the plan or the queue is missing in R:meta")
+
+
 def test_a_run_whose_failures_are_damaged_goes_on_while_nothing_fails(bench: TurnBench, redis_client: redis.Redis) -> None:
     run = bench.start("chain")
     (job,) = bench.turn(seq=1).jobs
