@@ -20,7 +20,7 @@ def surroundings() -> dict[str, Any]:
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "load before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
         **{name: _version(name) for name in ("redis", "hiredis", "msgspec", "uvloop")},
