@@ -1,4 +1,4 @@
-"""Workflows on Redis and Valkey: typed steps, flows that fan out and join, and a queue that never loses them."""
+"""Workflows on Redis and Valkey: typed steps, flows that fan out and join, and the queue that carries them."""
 
 from __future__ import annotations
 
