@@ -81,9 +81,10 @@ class Flow(FlowDefinition[P, R]):
     def start_many(self, arguments: Iterable[Mapping[str, Any]], *, keys: Iterable[str] | None = None) -> list[Run[R]]:
         """Start a run for each set of arguments, given by name, and return the handles in that order.
 
-        Hundreds go in one call. ``keys`` names each run, as ``opts(key=...)`` names one. All arguments are checked before anything is sent,
-        with the errors of ``start``. Each call is all or nothing; when one does not come through after others have, PartlyStarted tells
-        which runs were surely started, and its cause why.
+        Up to a hundred go in a call (fewer where runs begin with several jobs or large arguments; in a cluster each by itself). ``keys``
+        names each run, as ``opts(key=...)`` names one. All arguments are checked before anything is sent, with the errors of ``start``.
+        Each call is all or nothing; when one does not come through after others have, PartlyStarted tells which runs were surely started,
+        and its cause why.
         """
         runs = self._new_runs(arguments, keys)
         session = current_session()
