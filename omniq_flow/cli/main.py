@@ -1,6 +1,7 @@
 """The entry point: finds the command, and turns every error into a line that can be read, and an exit code.
 
-Exit codes: 0 done, 1 the run failed or was cancelled, 2 bad input or no fit server, 130 interrupted.
+Exit codes: 0 done; 1 the run failed or was cancelled, there was nothing to retry, or doctor found something wrong; 2 bad input or no fit
+server; 130 interrupted. A worker that was told twice to leave ends with 128 and the signal's number.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ COMMANDS: Final = {
     "graph": "Draw a flow, or a run with its states.",
 }
 _FILES: Final = {"show": "runs", "cancel": "runs", "retry": "runs"}
+
+URLS: Final = "redis://, rediss://, valkey://, valkeys://, unix://, or redis+sentinel:// and rediss+sentinel://"
 
 
 class Commands(click.Group):
@@ -141,9 +144,10 @@ has .omniq-flow, pyproject.toml or .git.
 
 \b
 Results go to stdout, everything else to stderr.
-Exit codes: 0 done, 1 the run failed, 2 refused, 130 interrupted.""",
+Exit codes: 0 done; 1 the run failed or was cancelled, there was nothing to
+retry, or doctor found something wrong; 2 refused; 130 interrupted.""",
 )
-@click.option("--url", metavar="URL", help="The server: redis://, rediss://, valkey:// or unix://.")
+@click.option("--url", metavar="URL", help=f"The server: {URLS}; a cluster by any of its nodes.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and leave.")
 @click.pass_context
 def cli(ctx: click.Context, url: str | None) -> None:

@@ -34,11 +34,11 @@ T = TypeVar("T")
 class OmniqClient:
     """A client of OmniQ queues on one server or cluster, for any number of threads; it survives a fork.
 
-    Where the server is: a URL (`redis://`, `rediss://`, `valkey://`, `unix://`, `redis+sentinel://`), or `host=`, `port=`, ..., or a ready
-    `redis=` client; with none of them OMNIQ_FLOW_URL, else the embedded server. The server is contacted, and refused when it is not fit, on
-    first use; then it also turns out whether it is a node of a cluster, all of which is used from then on. `redis` is the client
-    underneath. `allow_eviction=True` takes a server that may drop queue keys. `keep_settled_ms`: how long the last child of a completion
-    key is known.
+    Where the server is: a URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://`, or `redis+sentinel://` and
+    `rediss+sentinel://`; a cluster by any of its nodes), or `host=`, `port=`, ..., or a ready `redis=` client; with none of them
+    OMNIQ_FLOW_URL, else the embedded server. The server is contacted, and refused when it is not fit, on first use; then it also turns out
+    whether it is a node of a cluster, all of which is used from then on. `redis` is the client underneath. `allow_eviction=True` takes a
+    server that may drop queue keys. `keep_settled_ms`: how long the last child of a completion key is known.
 
     All methods take keywords only. Each operation is atomic and may be sent twice: a lost connection is met by sending again. Errors are
     those of `omniq_flow.errors`: SetupError when the server cannot be used, InputError before anything is sent, QueueError when the

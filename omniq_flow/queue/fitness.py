@@ -180,7 +180,7 @@ def _identity(info: Mapping[str, Any]) -> tuple[str, str]:
 def _check_version(kind: str, version: str, place: str) -> None:
     found = re.match(r"(\d+)\.(\d+)", version)
     if found and (int(found[1]), int(found[2])) < OLDEST[kind]:
-        raise ServerTooOld(f"{place} is {kind.capitalize()} {version}; Redis 7.0, Valkey 7.2 or newer is needed")
+        raise ServerTooOld(f"{place} is {kind.capitalize()} {version}; Redis 7.0 or newer, or Valkey 7.2 or newer, is needed")
 
 
 def _check_policy(policy: str | None, place: str, *, allow_eviction: bool | None) -> None:
