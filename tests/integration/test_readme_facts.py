@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from functools import partial
 from pathlib import Path
 
+import click
 from documented import ROOT
 
 from omniq_flow.authoring.options import FlowOptions, StepOptions
+from omniq_flow.cli.main import cli
+from omniq_flow.queue.consume_options import ConsumeOptions
 from omniq_flow.queue.operations import PublishOptions
 from omniq_flow.worker import duty as duties
 from omniq_flow.worker.options import WorkerOptions
@@ -76,9 +80,31 @@ def test_every_option_of_publish_is_told() -> None:
     assert told == (PublishOptions.__annotations__.keys() | {"job_id"}) - {"now_ms_override"}
 
 
+def test_every_option_of_consume_is_told() -> None:
+    told = first_column(section(document("docs/queue.md"), "| option of `consume`", "## Groups"))
+    assert told == ConsumeOptions.__annotations__.keys()
+
+
+def test_every_option_of_a_command_is_told() -> None:
+    table = section(document("docs/cli.md"), "| Command | Option |", "## JSON")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", table, re.MULTILINE)
+    told = {(command, name) for command, options in rows for name in re.findall(r"--\w+", options)}
+    context = click.Context(cli)
+    there = {
+        (command.name, name)
+        for command in map(partial(cli.get_command, context), cli.list_commands(context))
+        if command is not None and command.name != "doctor"  # its page has them
+        for option in command.params
+        if isinstance(option, click.Option) and not option.hidden
+        for name in option.opts
+        if name.startswith("--") and name not in {"--url", "--json"}
+    }
+    assert told == there
+
+
 def test_every_option_of_a_worker_is_told() -> None:
     told = first_column(section(document("docs/flows.md"), "| option of a worker", "## "))
-    assert told == {field.name for field in dataclasses.fields(WorkerOptions)} - {"modules"}
+    assert told == {field.name for field in dataclasses.fields(WorkerOptions)} | {"session"}
 
 
 def test_every_test_that_a_guarantee_names_is_there() -> None:
