@@ -42,18 +42,18 @@ WRONG_KIND: Final = Fault(
     "wrong-kind", READABLE, "every script that needs the key breaks on it", "set aside under another name and rebuilt"
 )
 
-WRONG_OPEN: Final = Fault("wrong-open", COUNTERS, "the run ends too early, or never", "the run is given up, loudly")
-WRONG_LEFT: Final = Fault("wrong-left", COUNTERS, "what waits begins too early, or never", "the run is given up, loudly")
-MISSING_NODE: Final = Fault("missing-node", READABLE, "the run cannot go on from there", "the run is given up, loudly")
-UNREADABLE_RUN: Final = Fault("unreadable-run", READABLE, "every script that needs the key breaks on it", "the run is given up, loudly")
+WRONG_OPEN: Final = Fault("wrong-open", COUNTERS, "the run ends too early, or never", "the run is condemned")
+WRONG_LEFT: Final = Fault("wrong-left", COUNTERS, "what waits begins too early, or never", "the run is condemned")
+MISSING_NODE: Final = Fault("missing-node", READABLE, "the run cannot go on from there", "the run is condemned")
+UNREADABLE_RUN: Final = Fault("unreadable-run", READABLE, "every script that needs the key breaks on it", "the run is condemned")
 BEGUN_TOO_EARLY: Final = Fault("begun-too-early", IN_ORDER, "a step has run with less than it asked for")
 BEGUN_AGAIN: Final = Fault("begun-again", ONCE, "a step runs though its outcome counts already")
 CHANGED_OUTCOME: Final = Fault("changed-outcome", ONCE, "what was built on the first outcome is no longer true")
 BEGUN_AFTER_END: Final = Fault("begun-after-end", ENDED, "a step runs for nobody")
-STALE_RECORDED: Final = Fault("stale-recorded", STALE, "a worker that was given up overwrites what another one does")
+STALE_RECORDED: Final = Fault("stale-recorded", STALE, "a worker that has lost its lease overwrites what another one does")
 SHARED_TOKEN: Final = Fault("shared-token", UNIQUE, "one worker's end of a lease would be taken for another's")
 
-NO_OUTCOME: Final = Fault("no-outcome", ONCE, "what takes it cannot begin; its step would run again", "the run is given up, loudly")
+NO_OUTCOME: Final = Fault("no-outcome", ONCE, "what takes it cannot begin; its step would run again", "the run is condemned")
 LOST_HEAD: Final = Fault(
     "lost-head", READABLE, "nothing can be told of the run, and no step of it begins", "what is left of it expires in a day"
 )

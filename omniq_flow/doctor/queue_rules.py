@@ -66,7 +66,7 @@ def queue_findings(queue: QueueFacts) -> Findings:
     if queue.stats is not None:
         wrong = [(name, stated(queue, name), queue.counted[name]) for name in STATS if stated(queue, name) != queue.counted[name]]
         if wrong:
-            told = ", ".join(f"{name} {said} for {there}" for name, said, there in wrong)
-            yield Finding(faults.WRONG_STATS, at, f"its stats state {told}")
+            told = ", ".join(f"{name} {said} instead of {there}" for name, said, there in wrong)
+            yield Finding(faults.WRONG_STATS, at, f"its stats say {told}")
     if queue.grouped and not queue.marked:
         yield Finding(faults.UNMARKED_GROUPS, at, "has groups, and has_groups is not set")

@@ -82,7 +82,7 @@ class RunVisit:
             seen = None if wrong else self._seen(run_id)
             if seen and (fault := _head_fault(seen.facts.meta)):
                 wrong.append(Finding(faults.LOST_HEAD, Place(run=run_id), fault))
-            # What is damaged and expires was given up before.
+            # What is damaged and expires was condemned before.
             yield from wrong if head.left_ms == -1 else ()
             if seen and not wrong:
                 sound[run_id] = seen

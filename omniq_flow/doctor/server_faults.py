@@ -29,7 +29,7 @@ NEARLY_FULL: Final = Fault("nearly-full", WHOLE, "new runs and jobs are refused 
 OPEN_SLOT: Final = Fault(
     "open-slot",
     REACHABLE,
-    "the slot is moved key by key, and scripts on a queue or a run whose keys are split fail until it is over: end it with "
+    "the slot is moved key by key, and scripts on a queue or a run in it are refused until it is over: end it with "
     "CLUSTER SETSLOT or `--cluster fix`; move slots whole where the server can (CLUSTER MIGRATESLOTS)",
 )
 DOWN: Final = Fault("cluster-down", REACHABLE, "some queues and runs cannot be reached: see CLUSTER NODES")

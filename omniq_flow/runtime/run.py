@@ -127,7 +127,7 @@ class Run(Generic[R]):
         """Let a failed or cancelled run go on: what has no outcome gets a new chance; repeatable.
 
         Returns False when there was nothing to retry (the run is running, or succeeded). Where the flow's code is not at hand
-        (``get_run`` without the flow), a worker's janitor issues the jobs in its next round.
+        (``get_run`` without the flow), a worker's janitor issues the jobs when it comes to the run.
         """
         return hold(self._session.client, self._retry())
 
@@ -222,7 +222,7 @@ def _failure_of(run_id: str, head: Head, plan: Plan, raw: View) -> RunFailed:
     """Return the error of the child that failed the run, or of whatever else ended it so."""
     if "damaged" in raw.meta:
         damage = raw.meta["damaged"]
-        return RunFailed(f"{head.flow}: run {run_id} was given up, its data on the server is damaged: {damage}; start it again")
+        return RunFailed(f"{head.flow}: run {run_id} was condemned, its data on the server is damaged: {damage}; start it again")
     if head.failed is not None and (recorded := raw.fails.get("{}/{}".format(*head.failed))):
         node = plan.nodes[head.failed[0]]
         return run_failed(run_id, head.flow, node.name, head.failed[1] if isinstance(node, MapNode) else None, decode_failure(recorded))

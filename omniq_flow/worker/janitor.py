@@ -34,7 +34,7 @@ LATER = 0.1
 class Janitor(Duty):
     """Walks the live runs, one page of a shard a round, by turns with the janitors of other workers.
 
-    A run that has not moved for a round is looked into: if its data is damaged it is given up, else it is asked which jobs it must have,
+    A run that has not moved for a round is looked into: if its data is damaged it is condemned, else it is asked which jobs it must have,
     and those that are in no lane are enqueued again, under the same ids. Its queues are looked after: what the doctor's rules find wrong
     with the next page of their jobs, with groups and counters, is mended. A thousand keys a round are walked for runs that no index lists.
 
@@ -99,7 +99,7 @@ class Janitor(Duty):
         except (SetupError, RunError) as error:
             if passes(error):
                 raise
-            await self._give_up(run_id, error)
+            await self._isolate(run_id, error)
             return frozenset()
 
     async def _move(self, run_id: str) -> frozenset[str]:
@@ -118,7 +118,7 @@ class Janitor(Duty):
 
     async def _damaged(self, head: Head) -> bool:
         damaged = await self._quarantine.condemn(head.id, head.plan)
-        self._note("run given up", damaged)
+        self._note("run condemned", damaged)
         return damaged
 
     async def _issue(self, head: Head, still_s: float) -> frozenset[str]:
@@ -129,8 +129,8 @@ class Janitor(Duty):
             log.warning("run %s had not moved for %.0f s: %d jobs were missing and are enqueued again", head.id, still_s, missing)
         return shapes.queues
 
-    async def _give_up(self, run_id: str, error: Exception) -> None:
-        self._note("run given up", await self._quarantine.isolate(run_id, error))
+    async def _isolate(self, run_id: str, error: Exception) -> None:
+        self._note("run condemned", await self._quarantine.isolate(run_id, error))
 
     def _note(self, what: str, count: int) -> None:
         if count:

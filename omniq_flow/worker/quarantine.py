@@ -23,7 +23,7 @@ class Quarantine:
         """Fail the run if its data is damaged, and say so; True when nothing of it can go on."""
         word, fault = await self._client.run(condemn(run_id, self._served.outline(plan)))
         if word == "CONDEMNED":
-            log.error("run %s was given up: its data on the server is damaged: %s (%s)", run_id, fault, why)
+            log.error("run %s was condemned: its data on the server is damaged: %s (%s)", run_id, fault, why)
         elif word == "LOST":
             log.error("run %s is lost: its data on the server is damaged: %s (%s); start it again under another key", run_id, fault, why)
         return word != "SOUND"

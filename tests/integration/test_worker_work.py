@@ -425,7 +425,7 @@ def test_a_damaged_run_fails_loudly_and_alone(
             assert "WRONGTYPE" in str(caught.value)
         else:
             assert "damaged" in str(caught.value)
-            eventually(lambda: "was given up" in caplog.text, "the worker says so")
+            eventually(lambda: "was condemned" in caplog.text, "the worker says so")
             redis_client.delete(f"{{run:{runs[2].id}}}:{name}")
         assert holding.start(2).result(timeout=10) == 1, "the worker goes on"
     redis_client.delete(*redis_client.scan_iter(f"{{run:{runs[2].id}}}:*"), *redis_client.scan_iter(f"*job:{runs[2].id}*"))

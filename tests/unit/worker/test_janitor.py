@@ -121,7 +121,7 @@ async def test_a_run_that_no_index_lists_is_listed_again(
     assert f"run {run.id} was running and no index listed it" in caplog.text
 
 
-async def test_a_run_whose_counters_are_wrong_is_given_up_loudly(
+async def test_a_run_whose_counters_are_wrong_is_condemned_loudly(
     redis_client: redis.Redis, janitor: Janitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, sound = await still("chain", redis_client), await still("chain", redis_client)
@@ -131,8 +131,8 @@ async def test_a_run_whose_counters_are_wrong_is_given_up_loudly(
     with pytest.raises(RunFailed, match="the value of an argument is missing"):
         await run.aresult(timeout=5)
     assert await sound.astatus() == "running"
-    assert janitor.repaired == {"run given up": 1}
-    assert f"run {run.id} was given up" in caplog.text
+    assert janitor.repaired == {"run condemned": 1}
+    assert f"run {run.id} was condemned" in caplog.text
 
 
 @pytest.mark.parametrize("field", ["created_ms", "updated_ms", "status", "plan"])
@@ -142,7 +142,7 @@ async def test_a_run_whose_head_cannot_be_read_does_not_stop_the_round(redis_cli
     redis_client.delete(*redis_client.keys("{default}:*"))
     await janitor.round()
     assert redis_client.llen("{default}:wait") == 2
-    assert janitor.repaired == {"run given up": 1, "job issued": 2}
+    assert janitor.repaired == {"run condemned": 1, "job issued": 2}
 
 
 @pytest.mark.parametrize(
