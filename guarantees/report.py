@@ -69,11 +69,11 @@ def rows(found: dict[str, Any]) -> list[Row]:
             tests,
             f"{alone.shapes} shapes on both ways of taking turns, {alone.points:,} points, "
             f"{alone.count('die', 'die unheard'):,} deaths; "
-            f"{pairs.total:,} pairs of faults in {pairs.named}: {alone.broken + pairs.broken} broke anything",
+            f"{pairs.total:,} pairs of faults in {pairs.named}: {counted(alone.broken + pairs.broken)} broke anything",
         ),
         Row(
             "A reply is lost and the call sent again; a request comes again at once, late, after others, after the end",
-            "as once: the keyspace is equal, steps do not run again",
+            "as if sent once: the keyspace is the same, steps do not run again",
             f"{tests}; `tests/unit/queue/test_sent_twice.py`",
             f"{alone.count('resend'):,} sent again, {alone.count('repeat'):,} repeated later, {alone.count('late'):,} delivered late",
         ),
@@ -86,7 +86,7 @@ def rows(found: dict[str, Any]) -> list[Row]:
         ),
         Row(
             "The last attempt dies without a word; a step always kills its process",
-            "the run knows within one round of the janitor; neighbours run at most once more",
+            "the run knows within two rounds of the janitor (20 s; longer with thousands of live runs); neighbours run at most once more",
             "`tests/chaos/test_last_attempts.py`, `tests/chaos/test_killing_steps.py`",
             "`kill -9`, `os._exit` and a segfault, in tasks, threads and processes, reaped by ours and by a foreign client",
         ),
@@ -103,7 +103,7 @@ def rows(found: dict[str, Any]) -> list[Row]:
             "Cluster: runs and queues in different slots; slots move under load; a primary is killed",
             "no CROSSSLOT, no run hangs or ends wrong",
             "`tests/cluster`, `guarantees/cluster.py`, `guarantees/enumerate.py`",
-            f"{cluster.total:,} faults at {cluster.points} points: {cluster.broken} broke anything; "
+            f"{cluster.total:,} faults at {cluster.points} points: {counted(cluster.broken)} broke anything; "
             f"{moves['slots_moved']:,} slots moved whole and {halves['slots_moved']} key by key, "
             f"{takeovers['rounds']} primaries replaced, {returns['rounds']} restarted: "
             f"{sum(each['started'] for each in (moves, halves, takeovers, returns)):,} runs, "
@@ -148,17 +148,17 @@ def measured(found: dict[str, Any]) -> Iterable[str]:
     parts, mutants, chaos = found["enumerate"], found["mutants"], found["chaos"]["figures"]
     every, drawn = (Tried(parts[part]["results"]) for part in ("interleavings", "random"))
     whole = Tried([each for part in ("alone", "retried", "cluster", "pairs") for each in parts[part]["results"]])
-    yield f"- **Faults tried**: {whole.total:,}, {whole.broken} broke anything. {parts['alone']['ran']['server']}."
+    yield f"- **Faults tried**: {whole.total:,}, {counted(whole.broken)} broke anything. {parts['alone']['ran']['server']}."
     yield (
         "- **Interleavings** of two workers and a janitor: "
         f"{every.sum('interleavings'):,}, all there are within their bounds on preemptions; "
-        f"{drawn.sum('interleavings'):,} courses more were drawn. {every.broken + drawn.broken} ended wrong."
+        f"{drawn.sum('interleavings'):,} courses more were drawn; {counted(every.broken + drawn.broken)} ended wrong."
     )
     yield (
         "- **Mutants** of the Lua of queues and runs, each write, guard and limit changed in turn: "
         f"{mutants['mutants']:,}, of which the tests notice {mutants['score']} %. "
-        f"Of the {mutants['survived']} that survive, {mutants['of these said to be equivalent']} change nothing "
-        "that can be told ([reasons](../guarantees/mutants/equivalent.toml))."
+        f"{survivors(mutants['survived'], mutants['of these said to be equivalent'])} change nothing "
+        "that could be observed ([reasons](../guarantees/mutants/equivalent.toml))."
     )
     yield (
         f"- **Chaos** ({found['chaos']['seconds']:g} s, {found['chaos']['workers']} workers, a `kill -9` every "
@@ -170,6 +170,16 @@ def measured(found: dict[str, Any]) -> Iterable[str]:
         f"{chaos['steps expected']:,}, which makes {chaos['second executions per million steps']:,} second executions in a million, "
         f"under this fire; longest script {chaos['longest script ms']:g} ms by the wall clock of a busy machine."
     )
+
+
+def counted(number: int) -> str:
+    """Return how many did something, as a word where none did."""
+    return f"{number:,}" if number else "none"
+
+
+def survivors(survived: int, explained: int) -> str:
+    """Return which mutants survive for a reason, to begin a sentence."""
+    return f"The {survived} that survive" if survived == explained else f"Of the {survived} that survive, {explained}"
 
 
 class Tried:

@@ -134,7 +134,10 @@ def retry(*, run: str, flow: str | None, as_json: bool, url: str | None) -> int:
     if not retried:
         say(f"nothing to retry: run {run_id} is {head.status}")
     elif chosen is None:
-        say("a worker's janitor issues its jobs in its next round (10 s); with --flow MODULE:FLOW they are issued at once")
+        say(
+            "a worker's janitor issues its jobs when it comes to this run (within 20 s, longer with thousands of live runs); "
+            "with --flow MODULE:FLOW they are issued at once"
+        )
     return 0 if retried else 1
 
 

@@ -237,7 +237,7 @@ class TestCancelAndRetry:
         (tmp_path / "none").mkdir()
         retried = omniq("retry", run_id)
         assert (retried.code, retried.out) == (0, "running\n")
-        assert "a worker's janitor issues its jobs in its next round" in retried.err
+        assert "a worker's janitor issues its jobs when it comes to this run" in retried.err
         assert omniq("show", run_id, "--watch", "--json").json["status"] == "succeeded"
 
     def test_nothing_to_retry(self, omniq: Omniq, working: Session) -> None:

@@ -1,4 +1,4 @@
-"""Runs of a live store that are damaged, lost or stuck are found, and mended or given up; a second look is clean."""
+"""Runs of a live store that are damaged, lost or stuck are found, and mended or condemned; a second look is clean."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ RUINED: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize("damage", RUINED)
-def test_a_damaged_run_is_given_up_loudly_and_the_one_beside_it_goes_on(session: Session, redis_client: redis.Redis, damage: str) -> None:
+def test_a_damaged_run_is_condemned_loudly_and_the_one_beside_it_goes_on(session: Session, redis_client: redis.Redis, damage: str) -> None:
     run, other = started(), started()
     ruin, fault = RUINED[damage]
     if damage.startswith("the names"):
