@@ -127,7 +127,7 @@ class Run(Generic[R]):
         """Let a failed or cancelled run go on: what has no outcome gets a new chance; repeatable.
 
         Returns False when there was nothing to retry (the run is running, or succeeded). Where the flow's code is not at hand
-        (``get_run`` without the flow), a worker's janitor issues the jobs when it comes to the run.
+        (``get_run`` without the flow), or has changed since the run began, a worker's janitor issues the jobs when it comes to the run.
         """
         return hold(self._session.client, self._retry())
 
@@ -213,8 +213,8 @@ class Run(Generic[R]):
         head = head_of(self.id, raw)
         if head.status != "running":
             yield from list_ended(self.id, raw)
-        elif self._shapes_of is not None:
-            yield from reissue(RunHead(self.id, head.plan), self._shapes_of(head.queue))
+        elif self._shapes_of is not None and (shapes := self._shapes_of(head.queue)).compiled.fingerprint == head.plan:
+            yield from reissue(RunHead(self.id, head.plan), shapes)
         return bool(word in {"OK", "LATER"})
 
 
