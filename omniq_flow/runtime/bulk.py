@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 from omniq_flow.errors import OmniqError, ServerRefused
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
-from omniq_flow.runtime.delivery import RunHead, deliver_due
 from omniq_flow.runtime.keys import run_anchor
 from omniq_flow.runtime.operations import DueEntry, NewRun, due_entries, list_messages, pack_message
 from omniq_flow.runtime.shapes import Shapes
-from omniq_flow.runtime.starting import StoredPlans, conflict, start_run
+from omniq_flow.runtime.starting import StoredPlans, conflict, deliver_first, start_run
 from omniq_flow.runtime.talk import Chorus, Talk, together
 
 MOST_JOBS = 100
@@ -80,7 +79,7 @@ def _started_together(runs: Sequence[NewRun], shapes: Shapes, now_ms: int) -> Ch
         elif said.word == "BROKEN":
             outcomes[said.place] = ServerRefused(f"{run.flow}: run {run.id} cannot be started, a key of it is damaged: {said.why}")
         else:
-            late[said.place] = deliver_due(RunHead(run.id, run.plan), shapes, said.due, front=False, now_ms=now_ms)
+            late[said.place] = deliver_first(run, shapes, said.due, new=False, now_ms=now_ms)
     delivered = yield from together(list(late.values()))
     for at, outcome in zip(late, delivered, strict=True):
         outcomes[at] = outcome

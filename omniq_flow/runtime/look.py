@@ -29,12 +29,17 @@ def look(run_id: str, at_hand: Plan | None = None) -> Talk[Look]:
 
     With the plan that it probably has, its result comes along.
     """
-    args = (at_hand.fingerprint, *words_of(at_hand)) if at_hand else ("",)
-    seen = yield Operation(script("run_look"), run_anchor(run_id), args, _look)
+    seen = yield glance(run_id, at_hand)
     if seen is None:
         head = head_of(run_id, present(run_id, (yield view(run_id))))
         return Look(head.status, head.plan, head.queue)
     return cast("Look", seen)
+
+
+def glance(run_id: str, at_hand: Plan | None = None) -> Operation[Look | None]:
+    """Look in one call; None when the run is gone, or its head is not whole."""
+    args = (at_hand.fingerprint, *words_of(at_hand)) if at_hand else ("",)
+    return Operation(script("run_look"), run_anchor(run_id), args, _look)
 
 
 def _look(reply: Any) -> Look | None:

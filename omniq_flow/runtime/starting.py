@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from omniq_flow.compiler.compiled import CompiledFlow
@@ -15,7 +15,8 @@ from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.delivery import RunHead, deliver_due
 from omniq_flow.runtime.keys import keyed_run_id, live_index, new_run_id, shard_of
-from omniq_flow.runtime.operations import Created, NewRun, View, create, stage, start, store_plan, unstage
+from omniq_flow.runtime.look import Look, glance
+from omniq_flow.runtime.operations import Created, DueEntry, NewRun, View, create, stage, start, store_plan, unstage
 from omniq_flow.runtime.outcomes import PackedList, pack
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.talk import Talk
@@ -84,8 +85,20 @@ def start_run(run: NewRun, shapes: Shapes, stored_plans: StoredPlans, *, one_ser
     created = yield from _created(run, one_server=one_server, now_ms=now_ms)
     if created.word == "CONFLICT":
         raise conflict(run)
-    yield from deliver_due(RunHead(run.id, run.plan), shapes, created.due, front=False, now_ms=now_ms)
+    yield from deliver_first(run, shapes, created.due, new=created.word == "CREATED", now_ms=now_ms)
     return created
+
+
+def deliver_first(run: NewRun, shapes: Shapes, due: Sequence[DueEntry], *, new: bool, now_ms: int = 0) -> Talk[None]:
+    """Enqueue and confirm what a started run has due; repeatable at any point.
+
+    Unless it is known to be new, its key may have found a run that began with another plan or queue: a worker's janitor issues its jobs.
+    """
+    if due and not new and run.key:
+        found: Look | None = yield glance(run.id)
+        if found is None or (found.plan, found.queue) != (run.plan, run.queue):
+            return
+    yield from deliver_due(RunHead(run.id, run.plan), shapes, due, front=False, now_ms=now_ms)
 
 
 def conflict(run: NewRun) -> KeyConflict:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
+from new_runs import made, two_queues
 
 from omniq_flow import flow, step
 from omniq_flow.errors import DefinitionError
+from omniq_flow.queue import OmniqClient, Operation
+from omniq_flow.runtime.operations import NewRun, start
 from omniq_flow.runtime.shapes import Shapes
-from omniq_flow.runtime.starting import new_run
+from omniq_flow.runtime.starting import StoredPlans, new_run, start_run
+from omniq_flow.runtime.talk import hold
 
 
 @step
@@ -44,3 +49,26 @@ def test_a_flow_is_not_started_in_the_body_of_a_flow() -> None:
 
     with pytest.raises(DefinitionError, match=r"kept is started inside a flow"):
         _ = outer.compiled
+
+
+def test_only_what_a_key_may_have_found_is_looked_at_before_it_is_delivered(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, plans, asked = OmniqClient(redis=redis_client), StoredPlans(), list[str]()
+    real = client.run
+
+    def noted(operation: Operation[Any]) -> Any:
+        asked.append(operation.script.name)
+        return real(operation)
+
+    def started(run: NewRun) -> list[str]:
+        asked.clear()
+        hold(client, start_run(run, Shapes(two_queues.compiled, "default", 30_000), plans, one_server=True))
+        return asked
+
+    monkeypatch.setattr(client, "run", noted)
+    assert started(made(two_queues, 3)) == ["plan_store", "start", "run_read", "run_enqueue", "run_confirm"]
+    assert started(made(two_queues, 3)) == ["start"], "nothing is due any more"
+    left = made(two_queues, 3, key="left")
+    client.run(start(left))
+    assert started(left) == ["start", "run_look", "run_read", "run_enqueue", "run_confirm"]
