@@ -9,7 +9,6 @@ from collections.abc import Generator, Hashable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from omniq_flow.errors import ServerUnreachable
 from omniq_flow.queue.ids import new_caller_id
 
 
@@ -66,19 +65,13 @@ class Claimants:
             call = free.pop()
         except IndexError:
             call = Call(new_caller_id(), 1)
-        answered = True
+        after = call
         try:
             yield call
-        except ServerUnreachable:
-            answered = False
-            raise
-        except Exception:
-            raise
-        except BaseException:  # cancelled or interrupted in the middle of the call
-            answered = False
-            raise
+            # An error is no answer: what was refused may be the repeat of a call that was made and whose reply was lost.
+            after = call._replace(seq=call.seq + 1)
         finally:
-            free.append(call._replace(seq=call.seq + 1) if answered else call)
+            free.append(after)
 
     @staticmethod
     def _begin() -> tuple[int, defaultdict[Hashable, deque[Call]]]:

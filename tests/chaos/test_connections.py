@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import chain, repeat
 from typing import Any, TypeAlias
 
 import pytest
@@ -20,10 +21,10 @@ from real_server import RealServer
 
 from omniq_flow import Session, flow, step, worker
 from omniq_flow.errors import SetupError
-from omniq_flow.queue import AsyncJobContext, AsyncOmniqClient, JobContext, OmniqClient, async_client, wake_up
+from omniq_flow.queue import AsyncJobContext, AsyncOmniqClient, JobContext, OmniqClient, ReserveJob, async_client, wake_up
 from omniq_flow.queue.connect import connect, connect_async
 from omniq_flow.runtime import session as sessions
-from omniq_flow.testing.faults import REFUSALS, Answer, Cut, Fault, LoseReply, Stall, always, in_order, nothing
+from omniq_flow.testing.faults import REFUSALS, Answer, Cut, Decision, Fault, LoseReply, Stall, always, in_order, nothing, only_scripts
 from omniq_flow.testing.proxy import Proxy
 
 pytestmark = pytest.mark.keeps_keys
@@ -172,6 +173,40 @@ def test_any_one_call_may_fail(proxy: Proxy, give: Callable[[str], Any], consume
         proxy.decide = nothing
         give("last")
         is_done("last")
+
+
+def lost_and_then(fault: Fault) -> Decision:
+    """The reply to a script gets lost, and its repeats meet a fault."""
+    return only_scripts(in_order(chain([LoseReply()], repeat(fault))))
+
+
+@pytest.mark.parametrize("word", REFUSALS if EVERYTHING else ["LOADING", "READONLY"])
+def test_what_a_reserve_has_claimed_comes_with_the_next_one_though_its_repeats_were_refused(
+    proxy: Proxy, give: Callable[[str], Any], word: str
+) -> None:
+    give("a job")
+    with OmniqClient(proxy.url) as client:
+        assert client.reserve(queue="empty") is None, "the server knows the script"
+        proxy.decide = lost_and_then(Answer(word))
+        with pytest.raises(SetupError, match=word):
+            client.reserve(queue="q")
+        proxy.decide = nothing
+        job = client.reserve(queue="q")
+    assert isinstance(job, ReserveJob)
+    assert (job.job_id, job.attempt) == ("a job", 1)
+
+
+async def test_what_a_reserve_has_claimed_comes_with_the_next_one_from_asyncio_code_too(proxy: Proxy, give: Callable[[str], Any]) -> None:
+    give("a job")
+    async with AsyncOmniqClient(proxy.url) as client:
+        assert await client.reserve(queue="empty") is None, "the server knows the script"
+        proxy.decide = lost_and_then(Answer("READONLY"))
+        with pytest.raises(SetupError, match="READONLY"):
+            await client.reserve(queue="q")
+        proxy.decide = nothing
+        job = await client.reserve(queue="q")
+    assert isinstance(job, ReserveJob)
+    assert (job.job_id, job.attempt) == ("a job", 1)
 
 
 @every_consumer
