@@ -97,20 +97,27 @@ class Run(Generic[R]):
         Raises RunFailed (with step, arguments and the worker's traceback), RunCancelled, RunNotFound, and ResultTimeout after
         ``timeout`` seconds: the run goes on then and the result can be asked for again.
         """
-        return self._decode(hold(self._session.client, self._outcome(self._wait(timeout, self._probable_plan()))))
+        watch = self._watch(timeout, self._probable_plan())
+        result = None
+        while result is None:
+            result = hold(self._session.client, self._outcome(self._wait(watch)))
+        return self._decode(result)
 
     async def aresult(self, timeout: float | None = None) -> R:
         """Wait for the run's end and return its value, from asyncio code; as ``result``."""
-        seen = await self._await(timeout, self._probable_plan())
-        return self._decode(await ahold(self._session.aclient(), self._outcome(seen)))
+        watch = self._watch(timeout, self._probable_plan())
+        result = None
+        while result is None:
+            result = await ahold(self._session.aclient(), self._outcome(await self._await(watch)))
+        return self._decode(result)
 
     def wait(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status; raises ResultTimeout after ``timeout`` seconds."""
-        return self._wait(timeout).status
+        return self._wait(self._watch(timeout)).status
 
     async def await_(self, timeout: float | None = None) -> Status:
         """Wait until the run has ended and return its status, from asyncio code; as ``wait``."""
-        return (await self._await(timeout)).status
+        return (await self._await(self._watch(timeout))).status
 
     def cancel(self) -> Status:
         """Cancel the run and return the status that it has now; repeatable.
@@ -135,21 +142,21 @@ class Run(Generic[R]):
         """Let a failed or cancelled run go on, from asyncio code; as ``retry``."""
         return await ahold(self._session.aclient(), self._retry())
 
-    def _wait(self, timeout: float | None, plan: Plan | None = None) -> Look:
+    def _wait(self, watch: Watch) -> Look:
         from omniq_flow.runtime.waiting import wait
 
-        return wait(self._session.client, self._session.listener, self._watch(timeout, plan))
+        return wait(self._session.client, self._session.listener, watch)
 
-    async def _await(self, timeout: float | None, plan: Plan | None = None) -> Look:
+    async def _await(self, watch: Watch) -> Look:
         from omniq_flow.runtime.waiting import await_
 
-        return await await_(self._session.aclient(), self._session.alistener(), self._watch(timeout, plan))
+        return await await_(self._session.aclient(), self._session.alistener(), watch)
 
     def _probable_plan(self) -> Plan | None:
         """Return the plan that the run has unless the code has changed since it was started."""
         return self._plan or (self._plan_at_hand() if self._plan_at_hand else None)
 
-    def _watch(self, timeout: float | None, plan: Plan | None) -> Watch:
+    def _watch(self, timeout: float | None, plan: Plan | None = None) -> Watch:
         return Watch(self.id, timeout, plan, self._shapes_of, self._worker_command)
 
     def _present(self, raw: View) -> View:
@@ -170,11 +177,14 @@ class Run(Generic[R]):
         raw, plan = yield from self._seen()
         return Picture(plan, {state.id: state.drawn(raw.now_ms) for state in node_states(plan, raw)})
 
-    def _outcome(self, seen: Look) -> Talk[bytes]:
+    def _outcome(self, seen: Look) -> Talk[bytes | None]:
+        """Read the value of a run that was seen to have ended; None when it was retried since and runs again."""
         if seen.status == "succeeded":
             return (yield from read_result(self.id, (yield from self._load_plan(seen.plan)), seen.parts))
         raw = self._present((yield view(self.id)))
         head = head_of(self.id, raw)
+        if head.status == "running":
+            return None
         if head.status == "cancelled":
             raise RunCancelled(f"{head.flow}: run {self.id} was cancelled; run.retry() lets it go on")
         plan = yield from self._load_plan(head.plan)

@@ -161,7 +161,9 @@ class Stage:
         """Return the run's value as JSON, as its handle gets it; raises RunFailed and RunCancelled."""
         run = self.handle()
         seen = self.ask(look(run.id, self.shapes.compiled.plan))
-        return self.ask(run._outcome(seen))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the talk of result(), over the memory
+        result = self.ask(run._outcome(seen))  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the talk of result(), over the memory
+        assert result is not None  # noqa: S101  # nobody retries it in between
+        return result
 
     def handle(self) -> Run[Any]:
         """Return a handle of the run, to hold its talks with."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from gate import Gate
 
 from omniq_flow import Run, Session, flow, step, worker
 from omniq_flow.errors import ResultTimeout
+from omniq_flow.queue import Operation
 from omniq_flow.runtime.keys import ended_channel
+from omniq_flow.runtime.operations import View, view
 
 MANY = 100
 gate = Gate()
@@ -205,3 +208,42 @@ def test_a_fork_listens_over_a_connection_of_its_own(lone_session: Session, monk
     assert lone_session.listener is ours
     monkeypatch.setattr("omniq_flow.runtime.session.os.getpid", lambda: 1)
     assert lone_session.listener is not ours
+
+
+@pytest.fixture
+def retried_behind(lone_session: Session, monkeypatch: pytest.MonkeyPatch) -> Run[int]:
+    """Return a run that was cancelled; it is retried once a wait has seen that, and can succeed once it was seen to run again."""
+    run = gated.start(3)
+    run.cancel()
+
+    def retried_first(run_id: str) -> Operation[View]:
+        monkeypatch.setattr(where, view)
+        assert gated.handle(run_id, lone_session).retry()
+        look = view(run_id)
+
+        def seen(reply: Any) -> View:
+            gate.set()
+            return look.decode(reply)
+
+        return replace(look, decode=seen)
+
+    where = "omniq_flow.runtime.run.view"
+    monkeypatch.setattr(where, retried_first)
+    return run
+
+
+def test_a_run_that_was_retried_after_its_end_was_seen_is_waited_for_on(retried_behind: Run[int]) -> None:
+    with worker(gated):
+        assert retried_behind.result(timeout=30) == 3
+
+
+async def test_asyncio_code_waits_on_for_a_retried_run_too(retried_behind: Run[int], lone_session: Session) -> None:
+    with worker(gated):
+        assert await retried_behind.aresult(timeout=30) == 3
+    await lone_session.aclose()
+
+
+def test_waiting_on_for_a_retried_run_ends_with_the_time_that_was_given(retried_behind: Run[int]) -> None:
+    with pytest.raises(ResultTimeout, match=r"did not end within 0\.3 s"):
+        retried_behind.result(timeout=0.3)
+    assert retried_behind.status() == "running"
