@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import re
+import typing
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar, overload
 
@@ -17,6 +17,7 @@ from omniq_flow.wire.faults import MAX_INT, MIN_INT
 from omniq_flow.wire.names import shown
 from omniq_flow.wire.paths import exact_path, path_part
 from omniq_flow.wire.plain import encoder
+from omniq_flow.wire.sets import SETS, sorted_sets
 from omniq_flow.wire.types import concrete, is_model_class, parts, refused, type_name, wants_pydantic
 from omniq_flow.wire.values import MAX_BYTES, encode
 
@@ -63,13 +64,14 @@ class Codec(Generic[T]):
         self._read = read
         self._prepare = prepare
         self._ambiguous = ambiguous
-        self._ordered = any(isinstance(each, type) and issubclass(each, AbstractSet) for each in parts(hint))
+        args = typing.get_args(hint)
+        self._of_scalars = bool(args) and all(isinstance(each, type) and each in _SCALARS for each in args)
 
     def __repr__(self) -> str:
         return f"Codec({self.name})"
 
     def encode(self, value: T, what: str = "value", limit: int | None = MAX_BYTES) -> bytes:
-        """Return the value as JSON that ``decode`` will accept.
+        """Return the value as JSON that ``decode`` will accept; sets are sorted, so that equal values give equal bytes in every process.
 
         Raises NotSerialisable (not of the type, or JSON cannot carry it; with ``what``, the type and the path) and TooLarge.
         """
@@ -78,8 +80,10 @@ class Codec(Generic[T]):
             if data is not None and (limit is None or len(data) <= limit):
                 return data
         if self.hint is Any or (type(value) is self.hint and type(value) in _PLAIN):
-            return encode(value, what, limit, ordered=isinstance(value, AbstractSet))
-        data = encode(self._prepared(value, what), what, limit, ordered=self._ordered)
+            return sorted_sets(value, encode(value, what, limit))
+        data = encode(self._prepared(value, what), what, limit)
+        if not self._of_scalars or isinstance(value, SETS):
+            data = sorted_sets(value, data)
         again = self.decode(data, what)
         if self._ambiguous and again != value and not _same_items(again, value):
             raise NotSerialisable(

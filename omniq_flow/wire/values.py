@@ -23,15 +23,15 @@ _NO_NUMBER = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 _packer = msgspec.msgpack.Encoder(enc_hook=to_plain)
 
 
-def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES, *, ordered: bool = False) -> bytes:
+def encode(value: object, what: str = "payload", limit: int | None = MAX_BYTES) -> bytes:
     """Return the value as strict JSON: its numbers, texts and structure arrive as they were sent, whoever reads them.
 
     Raises NotSerialisable (NaN, integers beyond 64 bit, lone surrogates, over 200 levels, unknown types; the message has the
     path of the value and what to do) and TooLarge (over ``limit`` bytes, None for no limit: store the data elsewhere and pass
-    where it is). ``ordered`` sorts sets and dict keys, so that equal values give equal bytes in every process.
+    where it is).
     """
     try:
-        data = (ordered_encoder if ordered else encoder).encode(value)
+        data = encoder.encode(value)
     except Exception as error:  # model dumps and hooks run user code: whatever it raises is told as one typed error
         raise _refusal(value, what, error) from error
     if limit is not None and len(data) > limit:

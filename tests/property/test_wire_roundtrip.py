@@ -73,11 +73,13 @@ LEAVES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (Colour, st.sampled_from(Colour)),
     (PurePosixPath, TEXT.map(PurePosixPath)),
     (Page, PAGES),
+    (set[str], st.sets(TEXT, max_size=3)),
+    (frozenset[date | int], st.frozensets(st.dates() | INTS, max_size=3)),
     (Pair, st.builds(Pair, INTS, TEXT)),
     (Struct, st.builds(Struct, INTS, st.dictionaries(TEXT, FLOATS, max_size=2))),
 ]
 MODELS = st.builds(Model, number=INTS, when=st.none() | st.datetimes(timezones=st.just(UTC)), page=st.none() | PAGES, Label=TEXT)
-MODEL_LEAVES = [(Model, MODELS), (int, INTS), (str, TEXT), (Page, PAGES)]
+MODEL_LEAVES = [(Model, MODELS), (int, INTS), (str, TEXT), (Page, PAGES), (set[str], st.sets(TEXT, max_size=3))]
 
 
 def of(kind: Any, first: Any, *more: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import redis
 from new_runs import made, two_queues
 
-from omniq_flow import flow, step
+from omniq_flow import Flow, flow, step
 from omniq_flow.errors import DefinitionError
 from omniq_flow.queue import OmniqClient, Operation
 from omniq_flow.runtime.operations import NewRun, start
@@ -29,8 +30,20 @@ def kept(settings: dict[str, int]) -> dict[str, int]:
     return keep(settings)
 
 
-def digest(key: str | None, settings: dict[str, int]) -> str:
-    compiled = kept.compiled
+@step
+def keep_any(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what came."""
+    return settings
+
+
+@flow
+def kept_any(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what came."""
+    return keep_any(settings)
+
+
+def digest(key: str | None, settings: Mapping[str, object], of: Flow[..., Any] = kept) -> str:
+    compiled = of.compiled
     shapes, arguments = Shapes(compiled, "default", 1000), compiled.bind((), {"settings": settings})
     run = new_run(compiled, shapes, arguments, key=key, queue="default", keep_ms=1)
     return run.digest
@@ -39,6 +52,13 @@ def digest(key: str | None, settings: dict[str, int]) -> str:
 def test_the_order_of_a_dict_is_no_other_argument() -> None:
     assert digest("k", {"a": 1, "b": 2}) == digest("k", {"b": 2, "a": 1})
     assert digest("k", {"a": 1, "b": 2}) != digest("k", {"a": 2, "b": 1})
+
+
+def test_the_order_of_a_set_inside_of_an_argument_is_no_other_argument() -> None:
+    one, other = {0, 8}, {8, 0}
+    assert (list(one), list(other)) == ([0, 8], [8, 0])
+    assert digest("k", {"a": one}, kept_any) == digest("k", {"a": other}, kept_any)
+    assert digest("k", {"a": [0, 8]}, kept_any) != digest("k", {"a": [8, 0]}, kept_any)
 
 
 def test_a_flow_is_not_started_in_the_body_of_a_flow() -> None:
