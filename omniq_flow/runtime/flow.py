@@ -152,6 +152,8 @@ class Flow(FlowDefinition[P, R]):
             if not isinstance(one, Mapping):
                 raise ArgumentError(f"flow {self.name}, run {place}: its arguments must be a dict by name, not {shown(one)}")
             try:
+                if keys is not None:
+                    check_id(key, "run key")
                 runs.append(self._new_run((), one, key))
             except (InputError, ArgumentError) as error:
                 raise type(error)(f"run {place}: {error}") from error

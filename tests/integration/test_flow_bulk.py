@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,8 @@ BAD: list[tuple[list[Any], Any, type[Exception], str]] = [
     ([{"x": 1}], ["a", "b"], ArgumentError, r"keys must be a list of 1 names, one for each run"),
     ([{"x": 1}], "a", ArgumentError, r"keys must be a list of 1 names, one for each run, not 'a'"),
     ([{"x": 1}], [""], InvalidId, r"run 0: .*run key"),
+    ([{"x": 1}, {"x": 2}], ["a", None], InvalidId, r"run 1: run key must be a str, not NoneType"),
+    ([{"x": 1}, {"x": 2}], ["a", 2], InvalidId, r"run 1: run key must be a str, not int"),
 ]
 
 
@@ -106,6 +109,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(kind, match=words):
         doubled.start_many(given, keys=keys)
+    with pytest.raises(kind, match=words):
+        asyncio.run(doubled.astart_many(given, keys=keys))
     assert lone_session.client.redis.dbsize() == 0
 
 
