@@ -65,15 +65,15 @@ class StoredPlans:
     """
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, int], float] = {}
+        self._terms: dict[str, tuple[int, float]] = {}
 
     def store(self, plan: Plan, run_keep_ms: int = 0) -> Talk[None]:
-        """Store a plan if this was not done in the last minute."""
-        keep_ms = max(PLAN_KEEP_MS, run_keep_ms + PLAN_KEEP_MS)
-        known = (plan.fingerprint, keep_ms)
-        if time.monotonic() >= self._until.get(known, 0.0):
+        """Store a plan if this was not done in the last minute, for runs that are kept as long."""
+        longest_ms, until = self._terms.get(plan.fingerprint, (0, 0.0))
+        keep_ms = max(longest_ms, run_keep_ms + PLAN_KEEP_MS)
+        if keep_ms > longest_ms or time.monotonic() >= until:
             yield store_plan(plan.fingerprint, encode_plan(plan), keep_ms)
-            self._until[known] = time.monotonic() + STORED_ANEW_S
+            self._terms[plan.fingerprint] = (keep_ms, time.monotonic() + STORED_ANEW_S)
 
 
 def start_run(run: NewRun, shapes: Shapes, stored_plans: StoredPlans, *, one_server: bool, now_ms: int = 0) -> Talk[Created]:

@@ -12,6 +12,7 @@ from new_runs import made, two_queues
 from omniq_flow import Flow, flow, step
 from omniq_flow.errors import DefinitionError
 from omniq_flow.queue import OmniqClient, Operation
+from omniq_flow.runtime import starting
 from omniq_flow.runtime.operations import NewRun, start
 from omniq_flow.runtime.shapes import Shapes
 from omniq_flow.runtime.starting import StoredPlans, new_run, start_run
@@ -59,6 +60,21 @@ def test_the_order_of_a_set_inside_of_an_argument_is_no_other_argument() -> None
     assert (list(one), list(other)) == ([0, 8], [8, 0])
     assert digest("k", {"a": one}, kept_any) == digest("k", {"a": other}, kept_any)
     assert digest("k", {"a": [0, 8]}, kept_any) != digest("k", {"a": [8, 0]}, kept_any)
+
+
+def test_a_plan_is_stored_again_only_for_a_longer_keep_or_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans, day = StoredPlans(), 24 * 3600 * 1000
+
+    def stored(*keeps_ms: int) -> list[float]:
+        """Return for how many days the plan is stored for runs that are kept so long."""
+        terms = [operation.args[1] for keep_ms in keeps_ms for operation in plans.store(kept.compiled.plan, keep_ms)]
+        return [int(term) / day for term in terms]
+
+    assert stored(day, 0, 100, day - 1, day) == [31]
+    assert stored(2 * day, day, 2 * day) == [32]
+    monkeypatch.setattr(starting, "STORED_ANEW_S", 0.0)
+    assert stored(3 * day) == [33]
+    assert stored(day) == [33], "a server that has lost it must keep it for the longest run too"
 
 
 def test_a_flow_is_not_started_in_the_body_of_a_flow() -> None:
