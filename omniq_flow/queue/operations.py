@@ -97,9 +97,10 @@ def heartbeat(queue: str, job_id: str, lease_token: str, *, lease_ms: int = 0, n
 def heartbeat_many(queue: str, leases: Iterable[tuple[str, str]], *, lease_ms: int = 0, now_ms: int = 0) -> Operation[list[str]]:
     """Extend up to 1,000 leases (job id, lease token); returns the ids whose lease is lost."""
     try:
-        pairs = [(check_id(job_id), _token(token, queue, job_id)) for job_id, token in leases]
-    except TypeError:
+        given = [(job_id, token) for job_id, token in leases]
+    except (TypeError, ValueError):
         raise InputError(f"leases must be pairs of job id and lease token, not {shown(leases)}") from None
+    pairs = [(check_id(job_id), _token(token, queue, job_id)) for job_id, token in given]
     if len(pairs) > MAX_ITEMS:
         raise BatchTooLarge(f"{len(pairs)} leases in one call; at most {MAX_ITEMS} are allowed, send the rest in another one")
     flat: list[Argument] = [part for pair in pairs for part in pair]

@@ -85,7 +85,7 @@ CASES = [
     *[bad("publish", OutOfRange, group_limit=value, gid="g") for value in (-1, 10**7, 1.0)],
     bad("publish", OutOfRange, group_limit=3),
     *[bad("ack_fail", InputError, error=value) for value in (5, b"text", ValueError("text"))],
-    *[bad("heartbeat_many", InputError, leases=value) for value in (None, 5, [5])],
+    *[bad("heartbeat_many", InputError, leases=value) for value in (None, 5, [5], ["job1"], [("a", "b", "c")], [("a",)])],
     *[
         bad(method, OutOfRange, lease_ms=value)
         for method in ("heartbeat", "heartbeat_many", "reserve_many")
