@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from omniq_flow.errors import BadUrl
-from omniq_flow.wire.names import check_number
+from omniq_flow.wire.names import check_number, shown
 
 TLS_BY_SCHEME = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 SENTINEL = "+sentinel"
@@ -18,6 +18,7 @@ DEFAULT_PORT = 6379
 SENTINEL_PORT = 26_379
 HIGHEST_DB = 65_535
 
+_HOST_RULE = "a name has 1 to 63 characters between its dots"
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]*\]|[^:/?#\[\]]*)(:\d+)?(/\d*)?(?![^?#])")
 _SOCKET = re.compile(r"/[^?#]*")
 _MEMBER = r"(\[[0-9a-fA-F:.]+\]|[^:/?#\[\],]+)(?::(\d+))?"
@@ -59,7 +60,9 @@ class Address:
         return bool(self.password or (self.sentinels and self.sentinels.password))
 
     def __post_init__(self) -> None:
-        """Refuse ports and databases that cannot be."""
+        """Refuse hosts, ports and databases that cannot be."""
+        if not _may_be_host(self.host):
+            raise BadUrl(f"{shown(self.host)} is no host that can be looked up: {_HOST_RULE}")
         check_number(self.port, "port", 1, 65_535)
         check_number(self.db, "database", 0, HIGHEST_DB)
 
@@ -104,7 +107,7 @@ def parse_address(url: str) -> Address:
     tls = TLS_BY_SCHEME[parts.scheme]
     options = _options(parts, url, tls=tls)
     return Address(
-        host=unquote(parts.hostname or "localhost"),
+        host=_host_in_url(unquote(parts.hostname or "localhost"), url),
         port=DEFAULT_PORT if port is None else _in_url("port", port, 1, 65_535, url),
         db=_path_db(parts, options, url),
         username=_login(parts.username, options, "username"),
@@ -150,7 +153,7 @@ def _under_sentinels(url: str) -> Address:
     parts = SplitResult(plain, f"{login}@" if login else "", f"/{named[2] or ''}", query, "")
     options = _options(parts, url, tls=tls, more=_SENTINEL_OPTIONS)
     members = [
-        (_unbracketed(unquote(host)), _in_url("port", int(port), 1, 65_535, url) if port else SENTINEL_PORT)
+        (_host_in_url(_unbracketed(unquote(host)), url), _in_url("port", int(port), 1, 65_535, url) if port else SENTINEL_PORT)
         for host, port in re.findall(_MEMBER, found.group())
     ]
     username, password = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
@@ -200,6 +203,20 @@ def _path_db(parts: SplitResult, options: dict[str, Any], url: str) -> int:
 def _login(given: str | None, options: dict[str, Any], name: str) -> str | None:
     other = options.pop(name, None)
     return unquote(given) if given else other
+
+
+def _host_in_url(host: str, url: str) -> str:
+    if not _may_be_host(host):
+        raise BadUrl(f"the host in the URL {redacted(url)} cannot be looked up: {_HOST_RULE}")
+    return host
+
+
+def _may_be_host(host: object) -> bool:
+    """Tell whether the system's look-up takes it, which encodes it so and raises an error of its own where it cannot."""
+    try:
+        return isinstance(host, str) and host.encode("idna") is not None
+    except UnicodeError:
+        return False
 
 
 def _in_url(what: str, number: int, low: int, high: int, url: str) -> int:

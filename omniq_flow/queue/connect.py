@@ -130,8 +130,8 @@ def connect_async(
 def find_address(url: str | None = None, **parts: Unpack[ServerParts]) -> Address:
     """Say which server is meant: the URL or the parts given, else OMNIQ_FLOW_URL, else the embedded server, which starts if need be.
 
-    Raises BadUrl when the URL cannot be read or comes along with parts, OutOfRange for an impossible port or database,
-    EmbeddedServerError when the embedded server is needed and cannot be started.
+    Raises BadUrl when the URL cannot be read or comes along with parts, or the host cannot be looked up, OutOfRange for an impossible port
+    or database, EmbeddedServerError when the embedded server is needed and cannot be started.
     """
     given = _given(parts)
     if url is not None and given:

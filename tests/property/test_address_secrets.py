@@ -13,7 +13,25 @@ from omniq_flow.queue.address import parse_address, redacted
 SECRET = "hush-hush"
 text = st.text(st.characters(codec="utf-8"), max_size=12)
 tail = st.sampled_from(
-    ["h", "h:1", "h:x", "h/0", "h/db", "h:99999", "[::1", "h?db=x", "h?y=1", "h#f", "", "/run/s", "h,i:2/svc", "h/svc/0", "h,/svc"]
+    [
+        "h",
+        "h:1",
+        "h:x",
+        "h/0",
+        "h/db",
+        "h:99999",
+        "[::1",
+        "h?db=x",
+        "h?y=1",
+        "h#f",
+        "",
+        "/run/s",
+        "h,i:2/svc",
+        "h/svc/0",
+        "h,/svc",
+        "h..i",
+        "h,i..j/svc",
+    ]
 )
 scheme = st.sampled_from(["redis", "rediss", "valkey", "redis+sentinel", "unix", "http", ""])
 
@@ -23,6 +41,7 @@ scheme = st.sampled_from(["redis", "rediss", "valkey", "redis+sentinel", "unix",
 @example(scheme="redis", before="", after="#", tail="h")
 @example(scheme="redis", before="[", after="", tail="h")
 @example(scheme="redis", before="?", after="", tail="h")
+@example(scheme="redis", before="@..", after="/", tail="h")
 def test_a_refused_url_never_shows_its_password(scheme: str, before: str, after: str, tail: str) -> None:
     url = f"{scheme}://alice:{before}{SECRET}{after}@{tail}"
     try:

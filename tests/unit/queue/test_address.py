@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from omniq_flow.errors import BadUrl, OutOfRange
 from omniq_flow.queue.address import Address, Sentinels, parse_address, redacted
+from omniq_flow.queue.connect import find_address
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,8 @@ from omniq_flow.queue.address import Address, Sentinels, parse_address, redacted
         ("redis://example?username=alice&password=s%20x", Address(host="example", username="alice", password="s x")),
         ("redis://[::1]:6380/1", Address(host="::1", port=6380, db=1)),
         ("rediss://example", Address(host="example", tls=True)),
+        ("redis://bücher.example.", Address(host="bücher.example.")),
+        (f"redis://{'x' * 63}.example", Address(host=f"{'x' * 63}.example")),
         ("valkeys://example:6380", Address(host="example", port=6380, tls=True)),
         ("rediss://h?ssl_check_hostname=false", Address(host="h", tls=True, tls_options=(("ssl_check_hostname", False),))),
         ("unix:///run/valkey.sock", Address(path="/run/valkey.sock")),
@@ -56,6 +61,10 @@ def test_a_url_names_a_server(url: str, expected: Address) -> None:
         ("redis://example:port", "percent-encoded"),
         ("redis://example:70000", "percent-encoded"),
         ("redis://example:0", "port"),
+        ("redis://a..b:6379", "the host in the URL redis://a..b:6379"),
+        ("redis://a%2E%2Eb/1", "1 to 63 characters between its dots"),
+        (f"rediss://{'x' * 64}.example", "1 to 63 characters between its dots"),
+        (f"redis+sentinel://one,{'é' * 60}:7/mymaster", "1 to 63 characters between its dots"),
         ("redis://[::1", "percent-encoded"),
         ("redis://:pa/ss@example", "percent-encoded"),
         ("redis://:pa#ss@example", "#"),
@@ -89,6 +98,12 @@ def test_an_unreadable_url_is_refused_with_the_rule(url: str, hint: str) -> None
 def test_parts_are_checked_too(port: int) -> None:
     with pytest.raises(OutOfRange, match="port"):
         Address(port=port)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, ".a", "\u00ad", 5, b"localhost"])
+def test_a_host_that_cannot_be_looked_up_is_refused_as_a_part_too(host: Any) -> None:
+    with pytest.raises(BadUrl, match="no host that can be looked up"):
+        find_address(host=host)
 
 
 @pytest.mark.parametrize(
