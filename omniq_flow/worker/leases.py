@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from omniq_flow.errors import ServerUnreachable
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.worker.attempt import Claimed
 from omniq_flow.worker.duty import Duty
 
 log = logging.getLogger("omniq_flow.worker")
 
+LEAST_PATIENCE_S = 1.0
+
 
 class Leases(Duty):
-    """Renews all leases three times within a lease.
+    """Renews all leases three times within a lease; those of one queue whatever becomes of the others.
 
     A lease that is lost belongs to another worker by now: what this one still records for it is refused by its stale token.
     """
@@ -21,6 +25,8 @@ class Leases(Duty):
     def __init__(self, client: AsyncOmniqClient, running: Callable[[], Sequence[Claimed]], lease_ms: int) -> None:
         super().__init__()
         self._client, self._running, self._lease_ms = client, running, lease_ms
+        # What is mute for longer must not delay the next round, in which the others are due again.
+        self._patience_s = max(LEAST_PATIENCE_S, lease_ms / 3000)
         self._lost: set[str] = set()
         self._told: set[str] = set()
 
@@ -30,12 +36,28 @@ class Leases(Duty):
         for claimed in self._running():
             held.setdefault(claimed.queue, []).append((claimed.job, claimed.attempt.token))
         lost: set[str] = set()
-        for queue, leases in held.items():
-            for at in range(0, len(leases), 1000):
-                lost.update(await self._client.heartbeat_many(queue=queue, leases=leases[at : at + 1000], lease_ms=self._lease_ms))
+
+        async def renew(queue: str) -> None:
+            lost.update(await self._renew(queue, held[queue]))
+
+        troubles = await asyncio.gather(*(self.for_each([queue], renew) for queue in held), return_exceptions=True)
         # Lost twice running: the first time it may just have been acked, by a turn whose reply is still on its way.
         surely = lost & self._lost
         for job in surely - self._told:
             log.warning("%s: its lease ran out while it was running here; another worker takes it over", job)
         self._lost, self._told = lost, surely
+        for trouble in troubles:
+            if trouble is not None:
+                raise trouble
         return self._lease_ms / 3000
+
+    async def _renew(self, queue: str, leases: Sequence[tuple[str, str]]) -> list[str]:
+        """Renew the leases of a queue; returns the jobs whose lease is lost."""
+        lost: list[str] = []
+        try:
+            async with asyncio.timeout(self._patience_s):
+                for at in range(0, len(leases), 1000):
+                    lost += await self._client.heartbeat_many(queue=queue, leases=leases[at : at + 1000], lease_ms=self._lease_ms)
+        except TimeoutError:
+            raise ServerUnreachable(f"the leases of queue {queue} could not be renewed within {self._patience_s:g} s") from None
+        return lost
