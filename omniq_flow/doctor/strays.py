@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from omniq_flow.doctor.questions import listed
+from omniq_flow.errors import ServerRefused
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
+from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.keys import SHARDS, live_index, shard_of
 from omniq_flow.runtime.operations import View, view
 from omniq_flow.runtime.starting import list_run
@@ -28,11 +30,19 @@ class Position(NamedTuple):
 
 
 def list_strays(position: Position) -> Talk[tuple[Position, list[str]]]:
-    """Look at the next keys and list the running runs among them that no index lists; returns where to go on, and their ids."""
+    """Look at the next keys and list the running runs among them that no index lists; returns where to go on, and their ids.
+
+    Those whose index is damaged are left out.
+    """
     cursor, ids = yield _runs_from(position)
     unlisted: list[str] = []
     for shard, names in _by_shard(ids).items():
-        entries = yield listed(shard, names)
+        try:
+            entries = yield listed(shard, names)
+        except ServerRefused as error:
+            if passes(error):
+                raise
+            continue
         unlisted += [run_id for run_id, entry in zip(names, entries, strict=True) if entry.since_ms is None and entry.until_ms is None]
     found = yield from list_those(unlisted)
     after = position._replace(cursor=cursor) if cursor else Position((position.shard + 1) % SHARDS)

@@ -7,9 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from redis.asyncio import RedisCluster
+
 from omniq_flow.doctor.strays import Position, list_strays, list_those
 from omniq_flow.doctor.upkeep import Upkeep
-from omniq_flow.errors import RunError, SetupError
+from omniq_flow.errors import RunError, ServerRefused, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.delivery import RunHead
@@ -38,7 +40,8 @@ class Janitor(Duty):
     and those that are in no lane are enqueued again, under the same ids. Its queues are looked after: what the doctor's rules find wrong
     with the next page of their jobs, with groups and counters, is mended. A thousand keys a round are walked for runs that no index lists.
 
-    With ``one_server`` a round begins with one call, which is all of it where nothing runs; else it goes slot by slot.
+    With ``one_server`` a round begins with one call, which is all of it where nothing runs. Else, and where the server refuses that call
+    for a reason that stays, it goes slot by slot, and leaves out a shard whose index cannot be read.
     On a healthy store it writes nothing but its turn. What it mends is logged, and counted in ``repaired``.
     """
 
@@ -61,7 +64,13 @@ class Janitor(Duty):
         return self._every_s * (1 + LATER)
 
     async def _round(self) -> int:
-        found = await self._client.run(begin_round(self._worker, int(self._every_s * 1000), self._before, PAGE))
+        try:
+            found = await self._client.run(begin_round(self._worker, int(self._every_s * 1000), self._before, PAGE))
+        except ServerRefused as error:
+            if passes(error):
+                raise
+            log.error("a janitor's round failed on the server and goes slot by slot: %s", error)  # noqa: TRY400  # no trace: the server's words say it
+            return await self._round_slot_by_slot()
         if not found.taken_ms:
             self._before = found
             await self._look_after_all(found.live)
@@ -74,12 +83,18 @@ class Janitor(Duty):
             return taken_ms
         live: list[str] = []
         for _ in range(SHARDS):
-            page = await self._client.run(live_page(self._shard, self._after, PAGE))
-            live += page
-            if len(page) == PAGE:
-                self._after = page[-1]
-                break
-            await self._client.run(trim_ended(self._shard))
+            try:
+                page = await self._client.run(live_page(self._shard, self._after, PAGE))
+                live += page
+                if len(page) == PAGE:
+                    self._after = page[-1]
+                    break
+                await self._client.run(trim_ended(self._shard))
+            except SetupError as error:
+                # On one server what passes is the trouble of all shards.
+                if passes(error) and not isinstance(self._client.redis, RedisCluster):
+                    raise
+                log.error("janitor leaves out shard %d of the index of runs: %s", self._shard, error)  # noqa: TRY400  # no trace: the same
             self._shard, self._after = (self._shard + 1) % SHARDS, ""
         await self._look_after_all(live)
         self._walk, found = await ahold(self._client, list_strays(self._walk))

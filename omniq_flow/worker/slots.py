@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from redis.asyncio import RedisCluster
@@ -114,9 +114,21 @@ class SlotTurns:
             turned.finished.append(outcome)
             if outcome.word not in {"STALE", "UNSTAGED", "BROKEN"}:
                 acks.append(self._ack(job, outcome.word))
-        for run_id in {job.claimed.attempt.run for job in ended if _has_ended(recorded[job.claimed.attempt])}:
-            await ahold(self._client, list_ended(run_id, await self._client.run(view(run_id))))
+        await self._list_ended({job.claimed.attempt.run for job in ended if _has_ended(recorded[job.claimed.attempt])})
         await self._let_go(acks)
+
+    async def _list_ended(self, run_ids: Iterable[str]) -> None:
+        """List runs that have ended as such; what cannot be listed now is left to a janitor."""
+        for run_id in run_ids:
+            try:
+                await ahold(self._client, list_ended(run_id, await self._client.run(view(run_id))))
+            except SetupError as error:
+                if passes(error) and not self._shards:
+                    raise
+                log.warning("run %s has ended and is not listed so: %s", run_id, error)
+                if passes(error):
+                    # One wait for a slot in trouble is enough for a turn.
+                    return
 
     def _record(self, job: Finished) -> Operation[Recorded]:
         claimed = job.claimed

@@ -21,6 +21,7 @@ from real_server import RealServer
 from omniq_flow import Flow, Limit, Run, Session, connect, fixed, flow, step, worker
 from omniq_flow.errors import RunFailed, ServerRefused
 from omniq_flow.queue import OmniqClient
+from omniq_flow.runtime.keys import SHARDS, ended_index
 from omniq_flow.worker import timers
 from omniq_flow.worker.options import WorkerOptions
 from omniq_flow.worker.worker import Worker
@@ -443,6 +444,19 @@ def test_a_damaged_queue_stops_no_other(session: Session, redis_client: redis.Re
         redis_client.delete("{default}:wait")
         assert fan_out.opts(key="later").start(4).result(timeout=20) == 12
     assert "WRONGTYPE" in caplog.text
+
+
+def test_a_damaged_index_of_ended_runs_stops_nobody(session: Session, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    indexes = [ended_index(shard) for shard in range(SHARDS)]
+    for index in indexes:
+        redis_client.set(index, "damaged")
+    with worker(fan_out, drain=1), caplog.at_level(logging.WARNING, "omniq_flow.worker"):
+        for n in range(3):
+            run = fan_out.start(n)
+            assert run.result(timeout=10) == n * (n - 1)
+            eventually(lambda: not redis_client.exists("{default}:active"), "all is told")
+            assert session.one_server or f"run {run.id} has ended and is not listed so: " in caplog.text
+    redis_client.delete(*indexes)
 
 
 def test_lists_that_the_server_lost_before_they_were_committed_are_staged_again(session: Session, redis_client: redis.Redis) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from world_flows import SHAPES
 from omniq_flow import Run, Session, flow, step, worker
 from omniq_flow.errors import RunFailed
 from omniq_flow.queue.results import ReserveJob
-from omniq_flow.runtime.keys import shard_of
+from omniq_flow.runtime.keys import ended_index, live_index, shard_of
 from omniq_flow.runtime.operations import Attempt, begin
 from omniq_flow.worker.janitor import Janitor
 from omniq_flow.worker.quarantine import Quarantine
@@ -133,6 +133,26 @@ async def test_a_run_whose_counters_are_wrong_is_condemned_loudly(
     assert await sound.astatus() == "running"
     assert janitor.repaired == {"run condemned": 1}
     assert f"run {run.id} was condemned" in caplog.text
+
+
+@pytest.mark.parametrize("index", [live_index, ended_index])
+async def test_a_damaged_index_of_runs_does_not_stop_the_round(
+    redis_client: redis.Redis, janitor: Janitor, caplog: pytest.LogCaptureFixture, index: Callable[[int], str]
+) -> None:
+    """No job is in its queue, and one run is listed nowhere. The runs of the damaged shard are out of sight where its live ones are."""
+    runs = [await still("chain", redis_client)]
+    shard = shard_of(runs[0].id)
+    while sum(shard_of(run.id) != shard for run in runs) < 2:
+        runs.append(await still("chain", redis_client))
+    stray, *others = [run for run in runs if shard_of(run.id) != shard or index is ended_index][::-1]
+    redis_client.delete(index(shard), *redis_client.keys("{default}:*"))
+    redis_client.set(index(shard), "damaged")
+    redis_client.zrem(live_index(shard_of(stray.id)), stray.id)
+    with caplog.at_level(logging.ERROR, "omniq_flow.worker"):
+        await janitor.round()
+    assert redis_client.llen("{default}:wait") == len(others)
+    assert janitor.repaired == {"job issued": len(others), "run listed": 1}
+    assert f"janitor leaves out shard {shard} of the index of runs: " in caplog.text
 
 
 @pytest.mark.parametrize("field", ["created_ms", "updated_ms", "status", "plan"])
