@@ -102,6 +102,15 @@ def passes(error: OmniqError) -> bool:
     return isinstance(error, ServerRefused) and isinstance(error.__cause__, SERVER_ERRORS) and refusal_code(error.__cause__) in _PASSING
 
 
+def tells_damage(error: OmniqError) -> bool:
+    """Tell whether the server refuses because of what keys hold: one is of a wrong kind, or a script of ours broke on what it read."""
+    cause = error.__cause__
+    if not (isinstance(error, ServerRefused) and isinstance(cause, redis.ResponseError)):
+        return False
+    code = refusal_code(cause)
+    return code == "WRONGTYPE" or (code == "ERR" and str(cause).removeprefix("ERR ").startswith("user_script:"))
+
+
 class typed_errors:  # noqa: N801 - read as a statement: with typed_errors(address): ...
     """Raise translated errors in place of redis-py's inside a `with` block, around sync calls and around awaits alike."""
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from omniq_flow.compiler.compiled import NodeCode
 from omniq_flow.errors import RunError, SetupError, StepCrashed, StepTimeout
 from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.queue.translation import passes
+from omniq_flow.queue.translation import tells_damage
 from omniq_flow.runtime.failure import failure_of
 from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.reading import read_item, read_outcome
@@ -257,12 +257,12 @@ class Executor:
         self._freed()
 
     async def _patiently(self, talk: Callable[[], Talk[T]]) -> T:
-        """Hold a talk however long the server is away: that is not the step's failure."""
+        """Hold a talk however long the server is away, or refuses the login or what its user may do: that is not the step's failure."""
         while True:
             try:
                 return await ahold(self._client, talk())
             except SetupError as error:
-                if not passes(error):
+                if tells_damage(error):
                     raise RunError(f"the server refuses to hand out or take what belongs to the run: {error}") from error
                 log.warning("waiting for the server: %s", error)
                 await asyncio.sleep(1)

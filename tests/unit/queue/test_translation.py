@@ -9,7 +9,7 @@ from real_server import RealServer
 
 from omniq_flow.errors import AuthenticationFailed, InputError, OmniqError, ServerRefused, ServerUnreachable
 from omniq_flow.queue.connect import address_of, connect, connect_async
-from omniq_flow.queue.translation import passes, refusal_code, translate, typed_errors
+from omniq_flow.queue.translation import passes, refusal_code, tells_damage, translate, typed_errors
 
 pytestmark = pytest.mark.keeps_keys("a", "hash")
 
@@ -61,6 +61,24 @@ def test_a_script_that_fails_for_memory_is_told_as_full(spare_server: Callable[.
         with pytest.raises(redis.RedisError) as refusal:
             client.eval("#!lua flags=allow-oom\nreturn redis.call('LPUSH', KEYS[1], 'x', error('x'))", 1, "a")
         assert refusal_code(refusal.value) == "ERR"
+
+
+@pytest.mark.parametrize(
+    "script, damage",
+    [
+        ("return redis.call('HGET', 'a', 'x')", True),
+        ("return nil + 1", True),
+        ("return error('the outcome is gone')", True),
+        ("return redis.call('EVAL', '', 0)", False),
+    ],
+)
+def test_a_script_that_breaks_on_what_keys_hold_is_told_from_one_that_is_not_allowed(
+    redis_client: redis.Redis, script: str, damage: bool
+) -> None:
+    redis_client.set("a", "1", ex=60)
+    with pytest.raises(OmniqError) as told, typed_errors("here"):
+        redis_client.eval(f"#!lua\n{script}", 1, "a")
+    assert tells_damage(told.value) is damage
 
 
 def test_a_stranger_on_the_port() -> None:
