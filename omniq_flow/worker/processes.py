@@ -72,7 +72,8 @@ class Processes:
     async def call(self, flow: str, plan: str, node: int, arguments: Mapping[str, bytes], timeout: float | None) -> bytes:
         """Run one attempt in a child and return its result as JSON.
 
-        Raises what the step raised (as RemoteError), Unserved, StepTimeout after killing the child, or StepCrashed when the child died.
+        Raises what the step raised (as RemoteError), Unserved, StepTimeout after killing the child, or StepCrashed when the child died or
+        could not be started.
         """
         child = await self._ready()
         try:
@@ -107,7 +108,10 @@ class Processes:
             if child.alive:
                 return child
             await self._end(child)
-        child = await _Child.start(self._modules)
+        try:
+            child = await _Child.start(self._modules)
+        except OSError as error:
+            raise StepCrashed(f"the step's process could not be started: {error}") from error
         self._all.add(child)
         try:
             async with asyncio.timeout(START_S):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from eventually import eventually, eventually_async
 from process_flows import computing, deadly, large, parent, squares, timed, trouble, wrong_result
 
 from omniq_flow import Flow, Session, flow, step, worker
-from omniq_flow.errors import RunFailed
+from omniq_flow.errors import RunFailed, StepCrashed
 from omniq_flow.worker.processes import Processes
 
 
@@ -148,6 +151,29 @@ async def test_a_process_that_died_in_its_sleep_is_replaced() -> None:
         await eventually_async(lambda: not psutil.pid_exists(first), "it is dead and buried")
         second = int((await processes.call("process_flows.squares", plan, 1, {"x": b"3"}, 10))[3:-1])
         assert second != first
+    finally:
+        await processes.close()
+
+
+@contextmanager
+def no_more_files() -> Generator[None]:
+    """Let this process open nothing inside the block: no socket, no pipe, no file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_process_that_cannot_be_started_counts_as_a_crash() -> None:
+    """The machine has no room for it just now; no line of the step has run."""
+    processes = Processes(["process_flows"])
+    plan = fingerprint(squares)
+    try:
+        with no_more_files(), pytest.raises(StepCrashed, match=r"the step's process could not be started: .*Too many open files"):
+            await processes.call("process_flows.squares", plan, 1, {"x": b"3"}, 10)
+        assert (await processes.call("process_flows.squares", plan, 1, {"x": b"3"}, 10)).startswith(b"[9,")
     finally:
         await processes.close()
 
