@@ -7,6 +7,7 @@ from typing import Any
 
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.connect import address_of
+from omniq_flow.queue.inspection import stats
 from omniq_flow.queue.keys import queue_base
 from omniq_flow.queue.translation import typed_errors
 
@@ -15,15 +16,26 @@ LOOKED = 1000
 
 async def nothing_left(client: AsyncOmniqClient, queues: Sequence[str], foreign: Container[str]) -> bool:
     """Return whether no job is ready, delayed or leased in any of the queues, but for ``foreign`` ones, which this worker gave back."""
-    with typed_errors(address_of(client.redis)):
-        return not any([await _something_left(client, queue_base(queue), foreign) for queue in queues])
+    return not any([await _something_left(client, queue, foreign) for queue in queues])
 
 
-async def _something_left(client: AsyncOmniqClient, base: str, foreign: Container[str]) -> bool:
-    # The lists too: what counts is what is in the lanes, also when an index was lost.
-    if await client.redis.zcard(f"{base}:active"):
+async def _something_left(client: AsyncOmniqClient, queue: str, foreign: Container[str]) -> bool:
+    # Counted at one instant: lane by lane, a job that moves on meanwhile is in none of them.
+    counted = await client.run(stats(queue))
+    # The list and the index: what counts is what is in the lanes, also when one of them was lost.
+    there = max(counted.waiting, counted.waiting_total) + counted.delayed
+    if counted.active or there > LOOKED:
         return True
-    waiting: list[Any] = [*await client.redis.lrange(f"{base}:wait", 0, LOOKED)]
-    for lane in ("idx:wait", "delayed"):
-        waiting += await client.redis.zrange(f"{base}:{lane}", 0, LOOKED)
-    return len(waiting) > LOOKED or any(job.decode("utf-8", "replace") not in foreign for job in waiting)
+    if not there:
+        return False
+    jobs = await _jobs(client, queue_base(queue))
+    return len(jobs) < there or any(job.decode("utf-8", "replace") not in foreign for job in jobs)
+
+
+async def _jobs(client: AsyncOmniqClient, base: str) -> set[bytes]:
+    """Return the jobs that are ready or delayed; one that moves on meanwhile may be missing."""
+    with typed_errors(address_of(client.redis)):
+        jobs: list[Any] = await client.redis.lrange(f"{base}:wait", 0, LOOKED)
+        for lane in ("idx:wait", "delayed"):
+            jobs += await client.redis.zrange(f"{base}:{lane}", 0, LOOKED)
+    return set(jobs)
