@@ -2,8 +2,8 @@
 
     python guarantees/mutants [--file lib/run_record] [--only ID] [--survivors] [--tests PATH] [--jobs 2] [--server redis]
 
-Prints every mutant that no test kills, and writes guarantees/figures/mutants.json. A run over all files takes about half an hour on two cores
-with ``--jobs 2``; with ``--file``, ``--only``, ``--survivors`` (those of the figures) or ``--tests`` only a part is tried, and nothing is
+Prints every mutant that no test kills, and writes guarantees/figures/mutants.json. A run over all files takes about half an hour on two
+cores with ``--jobs 2``. With ``--file``, ``--only``, ``--survivors`` (those of the figures) or ``--tests`` a part is tried, and nothing is
 written.
 """
 
