@@ -213,10 +213,13 @@ def _host_in_url(host: str, url: str) -> str:
 
 def _may_be_host(host: object) -> bool:
     """Tell whether the system's look-up takes it, which encodes it so and raises an error of its own where it cannot."""
+    if not isinstance(host, str):
+        return False
     try:
-        return isinstance(host, str) and host.encode("idna") is not None
+        host.encode("idna")
     except UnicodeError:
         return False
+    return True
 
 
 def _in_url(what: str, number: int, low: int, high: int, url: str) -> int:

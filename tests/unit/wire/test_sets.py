@@ -6,7 +6,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import date
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -69,6 +69,10 @@ class Colour(Enum):
     RED = 1
 
 
+class Word(StrEnum):
+    YES = "yes"
+
+
 class Upside(pydantic.BaseModel):
     """Gives its members, and theirs, in an order of its own."""
 
@@ -92,6 +96,7 @@ def test_equal_sets_may_have_another_order() -> None:
         (Iterable[int], frozenset, b"[0,8]"),
         (object, lambda s: {"a": [1, (s,)]}, b'{"a":[1,[[0,8]]]}'),
         (dict, lambda s: {Colour.RED: s}, b'{"1":[0,8]}'),
+        (dict, lambda s: {Word.YES: s}, b'{"yes":[0,8]}'),
         (dict, lambda s: {2: [2, 1], date(2026, 1, 2): s}, b'{"2":[2,1],"2026-01-02":[0,8]}'),
         (dict[str, Any], lambda s: {"b": deque([s]), "a": [2, 1]}, b'{"b":[[0,8]],"a":[2,1]}'),
         (list[Any], lambda s: [s, [8, 0]], b"[[0,8],[8,0]]"),
