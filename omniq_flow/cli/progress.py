@@ -146,7 +146,7 @@ class _Watch:
         if not raw.meta:
             raise RunNotFound(f"run {self._run_id} is not kept any longer")
         head = head_of(self._run_id, raw)
-        return Sight(self._plan, head, node_states(self._plan, raw), raw.now_ms, self._hint_now(head, raw))
+        return Sight(self._plan, head, node_states(self._run_id, self._plan, raw), raw.now_ms, self._hint_now(head, raw))
 
     def _hint_now(self, head: Head, raw: View) -> str:
         if head.status != "running":

@@ -77,7 +77,7 @@ def show(*, run: str, watch: bool, as_json: bool, url: str | None) -> int:
         head = follow(session, run_id, queues=lambda head: [head.queue], command=worker_command(module, None, url))
         code = 0 if head.status == "succeeded" else 1
     raw = present(session, run_id)
-    states = node_states(get_run(run_id).plan(), raw)
+    states = node_states(run_id, get_run(run_id).plan(), raw)
     head = head_of(run_id, raw)
     if as_json:
         write_json({**run_object(head, raw.now_ms), "nodes": [node_object(state, raw.now_ms) for state in states]})

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from omniq_flow.compiler.plan import Plan, decode_plan
+from omniq_flow.queue import replies
 from omniq_flow.queue.keys import queue_base
 from omniq_flow.queue.operation import Argument, Operation
 from omniq_flow.queue.scripts import script
@@ -334,8 +335,8 @@ def _view(reply: Any) -> View:
     if not reply:
         return View(0, {}, {}, {}, {})
     meta, nodes, tries, fails = (dict(zip(part[::2], part[1::2], strict=True)) for part in reply[1:])
-    return View(int(reply[0]), _text(meta), _text(nodes), _text(tries), {k.decode(): v for k, v in fails.items()})
+    return View(int(reply[0]), _text(meta), _text(nodes), _text(tries), {replies.text(name): data for name, data in fails.items()})
 
 
 def _text(pairs: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {k.decode(): v.decode() for k, v in pairs.items()}
+    return {replies.text(name): replies.text(value) for name, value in pairs.items()}

@@ -7,6 +7,7 @@ Waiting, and redis-py below it, is loaded when it is first asked for: importing 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 from omniq_flow.compiler.plan import MapNode, Plan
@@ -171,11 +172,11 @@ class Run(Generic[R]):
 
     def _nodes(self) -> Talk[list[NodeState]]:
         raw, plan = yield from self._seen()
-        return node_states(plan, raw)
+        return node_states(self.id, plan, raw)
 
     def _graph(self) -> Talk[Picture]:
         raw, plan = yield from self._seen()
-        return Picture(plan, {state.id: state.drawn(raw.now_ms) for state in node_states(plan, raw)})
+        return Picture(plan, {state.id: state.drawn(raw.now_ms) for state in node_states(self.id, plan, raw)})
 
     def _outcome(self, seen: Look) -> Talk[bytes | None]:
         """Read the value of a run that was seen to have ended; None when it was retried since and runs again."""
@@ -234,6 +235,7 @@ def _failure_of(run_id: str, head: Head, plan: Plan, raw: View) -> RunFailed:
         damage = raw.meta["damaged"]
         return RunFailed(f"{head.flow}: run {run_id} was condemned, its data on the server is damaged: {damage}; start it again")
     if head.failed is not None and (recorded := raw.fails.get("{}/{}".format(*head.failed))):
-        node = plan.nodes[head.failed[0]]
-        return run_failed(run_id, head.flow, node.name, head.failed[1] if isinstance(node, MapNode) else None, decode_failure(recorded))
+        with suppress(LookupError, ValueError):
+            node = plan.nodes[head.failed[0]]
+            return run_failed(run_id, head.flow, node.name, head.failed[1] if isinstance(node, MapNode) else None, decode_failure(recorded))
     return RunFailed(f"{head.flow}: run {run_id} failed, but the server has lost why; run.retry() lets it go on")

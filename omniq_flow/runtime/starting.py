@@ -19,6 +19,7 @@ from omniq_flow.runtime.look import Look, glance
 from omniq_flow.runtime.operations import Created, DueEntry, NewRun, View, create, stage, start, store_plan, unstage
 from omniq_flow.runtime.outcomes import PackedList, pack
 from omniq_flow.runtime.shapes import Shapes
+from omniq_flow.runtime.state import readable
 from omniq_flow.runtime.talk import Talk
 from omniq_flow.wire.names import check_id
 from omniq_flow.wire.values import canonical
@@ -151,7 +152,12 @@ def list_run(
 
 
 def list_ended(run_id: str, seen: View) -> Talk[None]:
-    """Move a run that was seen to have ended from the index of live runs to that of ended ones; repeatable."""
+    """Move a run that was seen to have ended from the index of live runs to that of ended ones; repeatable.
+
+    Raises RunError when the moment until which it is kept is damaged.
+    """
     ended_ms = seen.meta.get("ended_ms")
     if ended_ms is not None:
-        yield list_run(run_id, "ended", expires_ms=int(ended_ms) + int(seen.meta["keep_ms"]), looked_ms=seen.now_ms)
+        with readable(run_id, "its term"):
+            expires_ms = int(ended_ms) + int(seen.meta["keep_ms"])
+        yield list_run(run_id, "ended", expires_ms=expires_ms, looked_ms=seen.now_ms)

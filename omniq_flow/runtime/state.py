@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
@@ -71,12 +72,19 @@ def present(run_id: str, view: View) -> View:
     return view
 
 
+@contextmanager
+def readable(run_id: str, what: str) -> Generator[None]:
+    """Turn what cannot be read of a run into a RunError that says so: its data on the server is damaged."""
+    try:
+        yield
+    except (LookupError, ValueError) as error:
+        raise RunError(f"run {run_id}: {what} on the server is damaged ({error}); `omniq-flow doctor --repair` gives it up") from error
+
+
 def head_of(run_id: str, view: View) -> Head:
     """Read a run's head from its raw state; raises RunError when it is damaged."""
-    try:
+    with readable(run_id, "its head"):
         return _head(run_id, view.meta)
-    except (KeyError, ValueError) as error:
-        raise RunError(f"run {run_id}: its head on the server is damaged ({error}); `omniq-flow doctor --repair` gives it up") from error
 
 
 def _head(run_id: str, meta: Mapping[str, str]) -> Head:
@@ -100,8 +108,13 @@ def generation_of(view: View) -> str:
     return view.meta.get("generation", "0")
 
 
-def node_states(plan: Plan, view: View) -> list[NodeState]:
-    """Return the state of every step node of a run, in the plan's order."""
+def node_states(run_id: str, plan: Plan, view: View) -> list[NodeState]:
+    """Return the state of every step node of a run, in the plan's order; raises RunError when what is noted of them is damaged."""
+    with readable(run_id, "the state of its nodes"):
+        return _states(plan, view)
+
+
+def _states(plan: Plan, view: View) -> list[NodeState]:
     tries: dict[int, list[list[str]]] = {}
     for name, text in view.tries.items():
         tries.setdefault(int(name.split("/")[0]), []).append(text.split("|"))
