@@ -171,7 +171,7 @@ def retry_failed(queue: str, job_id: str, *, call: Call, now_ms: int = 0) -> Ope
 def retry_failed_batch(queue: str, job_ids: Sequence[str], *, call: Call, now_ms: int = 0) -> Operation[list[BatchItem]]:
     """Put up to 100 failed jobs back, each as retry_failed does; the result says what became of each."""
     args: tuple[Argument, ...] = (_now(now_ms), *call, *_ids(job_ids))
-    return Operation(script("retry_failed_batch"), queue_anchor(queue), args, replies.checked(f"queue {queue}", replies.batch))
+    return Operation(script("retry_failed_batch"), queue_anchor(queue), args, replies.batch(f"queue {queue}"))
 
 
 def remove_job(queue: str, job_id: str, lane: str, *, call: Call, now_ms: int = 0) -> Operation[None]:
@@ -183,7 +183,7 @@ def remove_job(queue: str, job_id: str, lane: str, *, call: Call, now_ms: int = 
 def remove_jobs_batch(queue: str, lane: str, job_ids: Sequence[str], *, call: Call, now_ms: int = 0) -> Operation[list[BatchItem]]:
     """Delete up to 100 jobs from one lane, each as remove_job does; the result says what became of each."""
     args: tuple[Argument, ...] = (_lane(lane), _now(now_ms), *call, *_ids(job_ids))
-    return Operation(script("remove_jobs_batch"), queue_anchor(queue), args, replies.checked(f"queue {queue}", replies.batch))
+    return Operation(script("remove_jobs_batch"), queue_anchor(queue), args, replies.batch(f"queue {queue}"))
 
 
 def child_init(key: str, expected: int, *, owner: str) -> Operation[None]:

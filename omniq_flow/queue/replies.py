@@ -84,13 +84,10 @@ def ack_fail(reply: Sequence[bytes]) -> AckFail:
     return AckFail("RETRY", int(reply[1])) if reply[0] == b"RETRY" else AckFail("FAILED", None)
 
 
-def batch(reply: Sequence[bytes]) -> list[BatchItem]:
-    """Read a flat list of id, OK or ERR, code."""
-    words = [text(word) for word in reply]
-    return [
-        BatchItem(job_id, "OK" if status == "OK" else "ERR", reason or None)
-        for job_id, status, reason in zip(words[::3], words[1::3], words[2::3], strict=True)
-    ]
+def batch(subject: str) -> Callable[[Sequence[bytes]], list[BatchItem]]:
+    """Return a decoder of a flat list of id, OK or ERR, code, and of a refusal, which has one word or two: an id may be ERR as well."""
+    refusable = checked(subject, _items)
+    return lambda reply: refusable(reply) if len(reply) % 3 else _items(reply)
 
 
 def lost(reply: Sequence[bytes]) -> list[str]:
@@ -112,3 +109,11 @@ def remaining(reply: Sequence[bytes]) -> int:
 def _job(raw: Sequence[Any]) -> ReserveJob:
     job_id, payload, lock, attempt, max_attempts, gid, token, timeout_ms = raw
     return ReserveJob(text(job_id), text(payload), lock, attempt, max_attempts, text(gid), text(token), timeout_ms)
+
+
+def _items(reply: Sequence[bytes]) -> list[BatchItem]:
+    words = [text(word) for word in reply]
+    return [
+        BatchItem(job_id, "OK" if status == "OK" else "ERR", reason or None)
+        for job_id, status, reason in zip(words[::3], words[1::3], words[2::3], strict=True)
+    ]

@@ -110,6 +110,12 @@ def test_a_batch_that_ends_in_a_refusal_has_removed_the_others(effect: Any, seed
     }
 
 
+@pytest.mark.parametrize("job_id", ["ERR", "STALE"])
+def test_a_batch_may_begin_with_a_job_named_as_a_refusal(omniq: OmniqClient, seed: Seed, job_id: str) -> None:
+    seed.job(job_id, "failed")
+    assert omniq.remove_jobs_batch(queue="q", lane="failed", job_ids=[job_id]) == [(job_id, "OK", None)]
+
+
 def test_lanes_and_sizes_are_checked_before_anything_is_sent() -> None:
     call = Call("me", 1)
     for lane in ("active", "groups", "", None):

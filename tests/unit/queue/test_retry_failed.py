@@ -99,6 +99,12 @@ def test_a_batch_that_retries_nothing_changes_nothing(effect: Any) -> None:
     assert effect(retry_failed_batch("q", [], call=Call("me", 1))) == ([], {})
 
 
+@pytest.mark.parametrize("job_id", ["ERR", "STALE"])
+def test_a_batch_may_begin_with_a_job_named_as_a_refusal(omniq: OmniqClient, seed: Seed, job_id: str) -> None:
+    seed.job(job_id, "failed")
+    assert omniq.retry_failed_batch(queue="q", job_ids=[job_id, "nobody"]) == [(job_id, "OK", None), ("nobody", "ERR", "NO_JOB")]
+
+
 def test_a_batch_takes_a_hundred_jobs(omniq: OmniqClient) -> None:
     ids = [f"j{number}" for number in range(101)]
     assert len(omniq.retry_failed_batch(queue="q", job_ids=ids[:100])) == 100
