@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Any, Final
+
+_AGAIN_S: Final = 0.02
+
+
+async def cut_off(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks, those that go on again and again, and return once all are done; what they raise is dropped."""
+    while going := [task for task in tasks if not task.done()]:
+        for task in going:
+            task.cancel()
+        await asyncio.wait(going, timeout=_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class cancels_kept:  # noqa: N801 - read as a statement: with cancels_kept(): ...

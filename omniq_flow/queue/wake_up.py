@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 import redis.asyncio as aio
 from redis import BlockingConnectionPool, ConnectionPool, Redis
 
+from omniq_flow.queue.cancelling import cut_off
 from omniq_flow.queue.cluster import AsyncServer, SyncServer
 from omniq_flow.queue.keys import wake_key
 from omniq_flow.queue.translation import SERVER_ERRORS
@@ -17,7 +18,6 @@ from omniq_flow.queue.translation import SERVER_ERRORS
 LONGEST_S: Final = 15.0
 _SLACK_S: Final = 5.0
 _UNKNOWN_TIMEOUT_S: Final = 5.0
-_CANCEL_AGAIN_S: Final = 0.02
 
 
 class Sleeper:
@@ -95,10 +95,8 @@ class AsyncSleeper:
         try:
             await asyncio.wait([popping])
         finally:
-            # A cancel that comes just when redis-py has connected or sent gets lost in Python before 3.12, and the pop would go on.
-            while not popping.done():
-                popping.cancel()
-                await asyncio.wait([popping], timeout=_CANCEL_AGAIN_S)
+            # A cancel that comes just when redis-py has connected or sent gets lost, and the pop would go on.
+            await cut_off(popping)
         return popping.result() is not None
 
 

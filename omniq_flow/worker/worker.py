@@ -12,6 +12,7 @@ from typing import Any
 
 from omniq_flow.errors import QueueError, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient, alone
+from omniq_flow.queue.cancelling import cut_off
 from omniq_flow.runtime.flow import Flow
 from omniq_flow.runtime.operations import Ending
 from omniq_flow.runtime.session import Session
@@ -84,6 +85,7 @@ class Worker:
         self._given_back = GivenBack(self.served.plans)
         self._stopping = asyncio.Event()
         self._drained = asyncio.timeout(None)
+        self._cut_off = False
         self._turn = 0
 
     async def run(self) -> None:
@@ -140,9 +142,7 @@ class Worker:
             check.result()
             return True
         finally:
-            check.cancel()
-            stop.cancel()
-            await asyncio.gather(check, stop, return_exceptions=True)
+            await cut_off(check, stop)
 
     def _limit(self) -> None:
         if self._stopping.is_set():
@@ -156,14 +156,14 @@ class Worker:
             for each in done:
                 each.result()
         finally:
-            for each in hands:
-                each.cancel()
-            await asyncio.gather(*hands, return_exceptions=True)
+            self._cut_off = True
+            await cut_off(*hands)
 
     async def _serve(self, hand: Hand) -> None:
         """Take turns with one hand, until there will be nothing more to do."""
         trouble = 0.1
-        while not self._over():
+        # The flag besides the cancel: where that gets lost, no further turn must begin.
+        while not (self._cut_off or self._over()):
             hand.stirred.clear()
             suspect, room = self._due_suspect(hand), self._room(hand)
             if not (suspect or self._called_for(hand, room)):
@@ -184,7 +184,8 @@ class Worker:
                 else:
                     log.exception("a turn failed, again in %.1f s", trouble)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), trouble)
+                    async with asyncio.timeout(trouble):
+                        await self._stopping.wait()
                 if self._stopping.is_set():
                     await asyncio.sleep(min(trouble, 0.5))
                 trouble = min(trouble * 2, LONGEST_PAUSE_S)

@@ -51,10 +51,16 @@ class Asked:
     def __init__(self, finished: Sequence[Finished], room: int) -> None:
         self.told = [each.claimed.attempt.index for each in finished]
         self.room = room
+        self.loses_cancel = False
         self._answer: asyncio.Future[Turned] = asyncio.get_running_loop().create_future()
 
     async def answered(self) -> Turned:
-        return await self._answer
+        try:
+            return await self._answer
+        except asyncio.CancelledError:
+            if not self.loses_cancel:
+                raise
+            return Turned()
 
     def answer(self, *numbers: int, suspect: Claimed | None = None) -> None:
         self._answer.set_result(Turned(jobs=[job(number) for number in numbers], suspect=suspect))
@@ -123,7 +129,8 @@ class Bench:
         self.first.close()
         self.second.close()
         self.worker.stop()
-        await self._running
+        if not self._running.cancelled():
+            await self._running
 
 
 @pytest.fixture
@@ -244,3 +251,13 @@ async def test_two_suspects_that_both_hands_meet_are_not_held_both(bench: Bench,
 async def test_what_a_hand_is_telling_keeps_its_lease(bench: Bench) -> None:
     tells, _ = await flooded(bench)
     assert {claimed.attempt.index for claimed in bench.worker._held()} == set(tells.told)
+
+
+async def test_a_hand_that_is_cut_off_begins_no_turn_also_where_the_cancel_gets_lost(bench: Bench) -> None:
+    (turn,) = await bench.asked()
+    turn.loses_cancel = True
+    bench.worker.wake()
+    bench._running.cancel()
+    await asyncio.wait([bench._running], timeout=10)
+    assert bench._running.cancelled()
+    assert bench.first.asked == [turn]
