@@ -12,6 +12,7 @@ The policy, the same for sync and async clients and for every release of redis-p
 - **The first contact** of a client (its check of the server) does not wait for a second answer: what takes connections and stays mute, or
   speaks no TLS where TLS is wanted, is reported after one READ_TIMEOUT.
 - A connection that was idle for HEALTH_CHECK_INTERVAL (30 s) is tried with a PING before its next use; TCP keep-alive is on.
+- A connection whose server says READONLY or MASTERDOWN is made anew before its next use: the address may lead to another server by then.
 - An async client opens at most MAX_CONNECTIONS (64) and lets further callers wait for one, up to READ_TIMEOUT.
 
 How it maps elsewhere, on redis-py's own clients (nothing of it is sent here either, what a server is comes out at the first contact):
@@ -30,7 +31,7 @@ import os
 from typing import Any, TypedDict, Unpack
 
 import redis.asyncio as aio
-from redis import Connection, ConnectionPool, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
+from redis import ConnectionPool, Redis, RedisCluster, SSLConnection
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelConnectionPool as AsyncSentinelPool
 from redis.sentinel import Sentinel, SentinelConnectionPool
@@ -39,6 +40,14 @@ from omniq_flow.embedded import embedded_url
 from omniq_flow.errors import BadUrl, SetupError
 from omniq_flow.queue.address import Address, Sentinels, parse_address
 from omniq_flow.queue.cluster import AnyServer, AsyncServer, SyncServer
+from omniq_flow.queue.connections import (
+    AsyncTcpConnection,
+    AsyncTlsConnection,
+    AsyncUnixConnection,
+    TcpConnection,
+    TlsConnection,
+    UnixConnection,
+)
 from omniq_flow.queue.patience import AsyncPatience, Patience
 
 URL_VARIABLE = "OMNIQ_FLOW_URL"
@@ -85,7 +94,7 @@ def connect(
             )
         return Redis.from_pool(_bytes_pool(redis.connection_pool)) if _decodes(redis) else redis
     address = find_address(url, **parts)
-    kinds: dict[str, Any] = {"tcp": Connection, "tls": SSLConnection, "unix": UnixDomainSocketConnection}
+    kinds: dict[str, Any] = {"tcp": TcpConnection, "tls": TlsConnection, "unix": UnixConnection}
     options = _options(address, client_name, read_timeout, Patience())
     if address.sentinels is not None:
         manager = Sentinel(address.sentinels.members, sentinel_kwargs=_sentinel_options(address, options))  # type: ignore[no-untyped-call]
@@ -117,7 +126,7 @@ def connect_async(
             )
         return aio.Redis.from_pool(_bytes_pool(redis.connection_pool)) if _decodes(redis) else redis
     address = find_address(url, **parts)
-    kinds: dict[str, Any] = {"tcp": aio.Connection, "tls": aio.SSLConnection, "unix": aio.UnixDomainSocketConnection}
+    kinds: dict[str, Any] = {"tcp": AsyncTcpConnection, "tls": AsyncTlsConnection, "unix": AsyncUnixConnection}
     options = _options(address, client_name, read_timeout, AsyncPatience())
     options |= {"max_connections": MAX_CONNECTIONS, "timeout": READ_TIMEOUT}
     if address.sentinels is not None:

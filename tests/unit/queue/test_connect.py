@@ -51,11 +51,11 @@ def test_the_environment_names_the_server(server: RealServer, monkeypatch: pytes
 def test_tls_schemes_speak_tls() -> None:
     with connect("rediss://example?ssl_cert_reqs=none&ssl_check_hostname=false") as client:
         assert isinstance(client, redis.Redis)
-        assert client.connection_pool.connection_class is redis.SSLConnection
+        assert issubclass(client.connection_pool.connection_class, redis.SSLConnection)
         assert client.connection_pool.connection_kwargs["ssl_cert_reqs"] == "none"
     with connect(host="example", ssl=True) as client:
         assert isinstance(client, redis.Redis)
-        assert client.connection_pool.connection_class is redis.SSLConnection
+        assert issubclass(client.connection_pool.connection_class, redis.SSLConnection)
         assert address_of(client) == "rediss://example:6379/0"
 
 
