@@ -53,6 +53,7 @@ class TurnBench:
         self.suspect: list[Any] = []
         self.shared: list[Any] = []
         self.others: list[Any] = []
+        self.told: list[Any] = []
         self._shapes: dict[str, Shapes] = {}
 
     def start(self, flow: str | Flow[..., Any], *arguments: Any, key: str = "k") -> NewRun:
@@ -78,7 +79,7 @@ class TurnBench:
         now: int = NOW,
         hold: bool = False,
     ) -> Turned:
-        """Take one turn; with `hold`, `suspect` is what it handed out unbegun. What jobs share, and which are unusual, is kept too."""
+        """Take one turn; with `hold`, `suspect` is what it handed out unbegun. `shared`, `others` and `told` are kept as they come."""
         heads: list[Any] = []
         closures: list[Any] = []
         ends: dict[str, Any] = {"heads": [], "indices": [], "tokens": [], "bodies": [], "others": {}}
@@ -98,7 +99,7 @@ class TurnBench:
         operation: Operation[Any] = Operation(script("turn"), "{default}:meta", (now, "w", seq, pack_message(message)), _texts)
         reply = _Reply(*cast("list[Any]", self.client.run(operation)))
         assert hold or not reply.suspect
-        self.shared, self.others = reply.heads, reply.others
+        self.shared, self.others, self.told = reply.heads, reply.others, reply.told
         self.suspect = reply.job(f"w.{seq}", *reply.suspect) if reply.suspect else []
         finished: list[Any] = [["RECORDED" if finish["other"][1] else "ACKED", []] for finish in finishes]
         for place, *outcome in reply.told:

@@ -8,7 +8,7 @@ from keyspace import Expiring
 from queue_seed import Seed
 
 from omniq_flow.queue.calls import Call
-from omniq_flow.queue.operations import promote_delayed
+from omniq_flow.queue.operations import next_due, promote_delayed
 
 
 def promote(now_ms: int = 2000, seq: int = 1, **options: Any) -> Any:
@@ -94,3 +94,11 @@ def test_an_older_call_promotes_nothing_and_the_same_one_nothing_more(effect: An
     seed.job("b", "delayed", due=1)
     assert effect(promote(seq=4)) == (0, {})
     assert effect(promote(seq=5)) == (1, {})
+
+
+def test_it_is_told_how_long_the_earliest_job_has_to_wait(effect: Any, seed: Seed) -> None:
+    assert effect(next_due("q", now_ms=2000)) == (-1, {})
+    seed.job("late", "delayed", due=2900)
+    seed.job("early", "delayed", due=2700)
+    for now_ms, rest in ((2000, 700), (2699, 1), (2700, 0), (2701, 0), (2800, 0)):
+        assert effect(next_due("q", now_ms=now_ms)) == (rest, {})

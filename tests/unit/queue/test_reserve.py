@@ -109,6 +109,13 @@ def test_many_jobs_are_leased_in_one_call_with_a_lease_of_the_callers(effect: An
     assert changed["{q}:lease:seq"] == "2"
 
 
+def test_a_call_that_has_emptied_the_line_does_not_look_again(commands: Any, seed: Seed) -> None:
+    for name in "abc":
+        seed.job(name, "wait")
+    ran = commands(take_many(10))
+    assert (ran["lrange"], ran["lpop"]) == (1, 1)
+
+
 def test_a_lease_may_be_as_short_as_can_be(effect: Any, seed: Seed) -> None:
     seed.job("a", "wait")
     result, _ = effect(take_many(1, lease_ms=1))

@@ -9,7 +9,8 @@ import redis
 from keyspace import Expiring, keyspace
 from run_bench import KEEP_MS, NOW, RunBench
 
-from omniq_flow.runtime.operations import cancel, condemn, view
+from omniq_flow.runtime.operations import Ending, cancel, condemn, record, view
+from omniq_flow.runtime.outcomes import PackedList
 
 pytestmark = pytest.mark.keeps_keys
 
@@ -43,6 +44,13 @@ def condemning(bench: RunBench) -> Any:
         ("tries", {"1/1": "0|1|0|0|t1|7|"}, "an attempt in {run}:tries cannot be read"),
         ("meta", {"open": None}, "{run}:meta has no count of open nodes"),
         ("meta", {"open": "few"}, "{run}:meta has no count of open nodes"),
+        ("meta", {"open": "2"}, "{run}:meta counts other open nodes than have no outcome"),
+        *(("meta", {"updated_ms": time}, "{run}:meta has no times") for time in (None, "late")),
+        ("nodes", {"1:next": None}, "how far fan-out 1 has come is missing in {run}:nodes"),
+        ("nodes", {"1:left": "1"}, "node 1 waits for another number of nodes in {run}:nodes than have no outcome"),
+        ("nodes", {"1:open": "3"}, "fan-out 1 counts 3 open children in {run}:nodes, and 4 have no outcome"),
+        ("out", {"0": None}, "the value of an argument is missing in {run}:out"),
+        ("nodes", {"1:of": "6", "1:open": "5"}, "elements for fan-out 1 are missing in {run}:list:0"),
     ],
 )
 def test_a_damaged_run_fails_and_says_why(bench: RunBench, name: str, value: dict[str, str | None] | None, why: str) -> None:
@@ -68,6 +76,37 @@ def test_a_damaged_run_fails_and_says_why(bench: RunBench, name: str, value: dic
     )
     assert all(KEEP_MS - 5000 < bench.redis.pttl(key) <= KEEP_MS for key in after)
     assert bench.unchanged(condemning(bench)) == ("OVER", "failed")
+
+
+@pytest.mark.parametrize("created", [None, "early"])
+def test_a_run_that_does_not_tell_when_it_began_began_when_it_was_condemned(bench: RunBench, created: str | None) -> None:
+    if created:
+        bench.redis.hset(f"{bench.base}:meta", "created_ms", created)
+    else:
+        bench.redis.hdel(f"{bench.base}:meta", "created_ms")
+    assert bench.client.run(condemning(bench)) == ("CONDEMNED", "{run}:meta has no times")
+    assert bench.meta("created_ms") == "1000009"
+
+
+def test_of_a_run_whose_plan_is_not_known_that_is_damage_which_needs_no_plan(bench: RunBench) -> None:
+    bench.redis.hdel(f"{bench.base}:out", "0")
+    assert bench.unchanged(condemn(bench.run.id, None, NOW + 9)) == ("SOUND", "")
+    bench.redis.hset(f"{bench.base}:tries", "1/1", "nonsense")
+    assert bench.client.run(condemn(bench.run.id, None, NOW + 9)) == ("CONDEMNED", "an attempt in {run}:tries cannot be read")
+
+
+def test_a_fan_out_over_the_results_of_one_that_is_complete_is_sound_and_lacks_no_list(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "fan of fan")
+    assert bench.unchanged(condemning(bench)) == ("SOUND", ""), "no size is known yet"
+    bench.begin(1)
+    numbers = Ending("ok", b"L2", (PackedList("1", (2,), [b"0", b"1"]),))
+    bench.client.run(record(bench.attempt(1, 0, "t1", 0), numbers, bench.shapes.closure(1), NOW))
+    for index in range(2):
+        bench.done(2, index)
+    bench.done(3, 0)
+    assert bench.unchanged(condemning(bench)) == ("SOUND", "")
+    bench.done(3, 1)
+    assert bench.unchanged(condemning(bench)) == ("SOUND", "")
 
 
 def test_a_key_of_a_wrong_kind_that_the_run_names_is_damage(bench: RunBench) -> None:

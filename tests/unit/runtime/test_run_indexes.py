@@ -15,7 +15,7 @@ from omniq_flow.queue import OmniqClient
 from omniq_flow.runtime.index import Round, begin_round, ended_page, live_page, take_janitor_turn, trim_ended
 from omniq_flow.runtime.keys import shard_of
 from omniq_flow.runtime.operations import load_plan, store_plan
-from omniq_flow.runtime.presence import worker_here, workers_of
+from omniq_flow.runtime.presence import plans_of, worker_here, workers_of
 from omniq_flow.runtime.starting import list_run
 
 pytestmark = pytest.mark.keeps_keys
@@ -157,3 +157,15 @@ def test_a_worker_is_believed_for_a_while(effect: Effect, redis_client: redis.Re
     assert changed == {"{q}:workers": Expiring({"b": NOW + 45_010, "c": NOW + 90_000})}
     _, changed = effect(worker_here("q", "b", 0, now_ms=NOW + 45_000))
     assert changed == {"{q}:workers": Expiring({"c": NOW + 90_000})}
+
+
+def test_the_plans_of_workers_are_believed_as_long_as_they_are(effect: Effect, redis_client: redis.Redis) -> None:
+    _, changed = effect(worker_here("q", "a", 45_000, ["p1", "p2"], now_ms=NOW))
+    assert changed == {"{q}:workers": Expiring({"a": NOW + 45_000}), "{q}:plans": Expiring({"p1": NOW + 45_000, "p2": NOW + 45_000})}
+    assert 40_000 < redis_client.pttl("{q}:plans") <= 45_000
+    effect(worker_here("q", "b", 45_000, ["p2", "p3"], now_ms=NOW + 10))
+    assert effect(plans_of("q", NOW + 44_999))[0] == ["p1", "p2", "p3"]
+    assert effect(plans_of("q", NOW + 45_000))[0] == ["p2", "p3"]
+    _, changed = effect(worker_here("q", "b", 45_000, ["p3"], now_ms=NOW + 45_000))
+    assert changed["{q}:plans"] == Expiring({"p2": NOW + 45_010, "p3": NOW + 90_000}), "what none has had for so long is gone"
+    assert "{q}:plans" not in effect(worker_here("q", "b", 0, now_ms=NOW + 45_000))[1], "another may have them"

@@ -182,6 +182,16 @@ def test_an_attempt_that_is_followed_by_another_is_counted(redis_client: redis.R
     assert changed == {"tries": {"1/0": tries}, "fails": {"1/0": "error"}}
 
 
+def test_a_crash_that_was_told_stays_counted_when_another_attempt_comes_to_an_end(redis_client: redis.Redis) -> None:
+    """Only what made a suspect of a child, the death of its worker, is taken back."""
+    bench = RunBench(redis_client, "chain")
+    bench.begin(1)
+    bench.end(1, verdict="crashed", body="error")
+    bench.begin(1, token="t2")
+    _, changed = bench.effect(ending(bench, 1, verdict="again", body="another", token="t2"))
+    assert changed == {"tries": {"1/0": "0|2|1|1||1000000|t2|"}, "fails": {"1/0": "another"}}
+
+
 @pytest.mark.parametrize("tries", ["1|1|1|0||7|t1|", "1|1|0|0|t1|7||"])
 def test_an_end_in_another_epoch_is_stale_whatever_its_token(redis_client: redis.Redis, tries: str) -> None:
     bench = RunBench(redis_client, "chain")
@@ -332,6 +342,15 @@ def test_a_fan_out_without_its_counter_breaks_before_anything_is_written(redis_c
     with pytest.raises(ServerRefused, match="the counter of fan-out 1 is gone"):
         bench.client.run(ending(bench, 1, 0))
     assert keyspace(redis_client) == before
+
+
+def test_a_step_that_is_no_fan_out_is_recorded_whatever_counter_of_one_stands_there(redis_client: redis.Redis) -> None:
+    bench = RunBench(redis_client, "chain")
+    redis_client.hset(f"{bench.base}:nodes", "1:open", "1")
+    bench.begin(1)
+    recorded, changed = bench.effect(ending(bench, 1, body="7"))
+    assert recorded.word == "RECORDED"
+    assert changed["out"] == {"1": "7"}
 
 
 @pytest.mark.parametrize("count", [500, 501, 1001])

@@ -42,6 +42,11 @@ def joined(xs: list[int]) -> int:
 
 
 @flow
+def front_and_back(xs: list[int]) -> list[int]:
+    return [total(left.map(xs)), total(xs)]
+
+
+@flow
 def literal(x: int) -> list[list[int]]:
     return [left.map([1, 2, 3]), left.map([]), left.map([x])]
 
@@ -52,7 +57,8 @@ def client(redis_client: redis.Redis) -> OmniqClient:
 
 
 @pytest.mark.parametrize(
-    "built, argument", [(one, 3), (two_queues, 3), (fan, [1, 2, 3]), (fan, []), (joined, []), (literal, 3), (no_steps, 1)]
+    "built, argument",
+    [(one, 3), (two_queues, 3), (fan, [1, 2, 3]), (fan, []), (joined, []), (front_and_back, []), (literal, 3), (no_steps, 1)],
 )
 def test_it_writes_what_starts_one_by_one_would(
     client: OmniqClient, redis_client: redis.Redis, built: Flow[..., Any], argument: Any
@@ -66,10 +72,12 @@ def test_it_writes_what_starts_one_by_one_would(
     assert keyspace(redis_client) == single
 
 
+@pytest.mark.parametrize("built, argument", [(one, 1), (front_and_back, [])])
 def test_jobs_that_an_earlier_run_of_the_key_left_behind_are_taken_out_of_their_lanes(
-    client: OmniqClient, redis_client: redis.Redis
+    client: OmniqClient, redis_client: redis.Redis, built: Flow[..., Any], argument: Any
 ) -> None:
-    runs = [made(one, 1, key=key) for key in ("kept no longer", "new")]
+    """Of a run that begins at both ends of the line it is the job at the front: what waits for nothing but an empty fan-out."""
+    runs = [made(built, argument, key=key) for key in ("kept no longer", "new")]
 
     def found_after(begin: Callable[[], object]) -> dict[str, Any]:
         redis_client.flushall()

@@ -8,10 +8,11 @@ import pytest
 import redis
 from keyspace import changes, keyspace
 from turn_bench import NOW, TurnBench
-from world_flows import alone, left
+from world_flows import alone, first, left, right
 
 from omniq_flow import flow
 from omniq_flow.runtime.operations import cancel, enqueue_jobs, retry
+from omniq_flow.runtime.outcomes import PackedList
 
 pytestmark = pytest.mark.keeps_keys
 
@@ -37,6 +38,21 @@ def filled_up(items: list[int]) -> list[int]:
 @flow
 def two(x: int) -> list[int]:
     return [left(x), left(x)]
+
+
+@flow
+def two_fans(items: list[int]) -> list[list[int]]:
+    return [left.map(items), right.map(items)]
+
+
+@flow
+def both_ends(items: list[int], x: int) -> tuple[list[int], int]:
+    return left.opts(window=4).map(items), right(first(x))
+
+
+@flow
+def one_waits_for_a_group(x: int) -> list[int]:
+    return [alone(first(x), 0), left(x)]
 
 
 def fan_of(bench: TurnBench, size: int) -> str:
@@ -134,12 +150,33 @@ def test_children_that_follow_each_other_have_their_items_read_together(
     assert ran["lrange"] == 1 + 3, "the line, and 0 to 2, 4 to 5, 7"
 
 
+def test_no_items_are_read_ahead_for_children_of_another_node(bench: TurnBench, commands_of: Any, redis_client: redis.Redis) -> None:
+    """The first of one fan-out stands before the second to ninth of another: nine items would take a second read."""
+    run = bench.start(two_fans, list(range(10))).id
+    for name in ("1/9", "2/0", "2/9", *(f"1/{index}" for index in range(1, 9))):
+        redis_client.lrem(f"{Q}:wait", 0, f"{run}/{name}/0")
+    turned: list[Any] = []
+    ran = commands_of(lambda: turned.append(bench.turn(seq=1)))
+    assert turned[0].claimed == ["1/0/0", *(f"2/{index}/0" for index in range(1, 9))]
+    assert [job[9] for job in turned[0].jobs] == [str(index) for index in range(9)]
+    assert ran["lrange"] == 1 + 2, "the line, and the items of either node"
+
+
 @pytest.mark.parametrize("size, near", [(65_536, True), (65_537, False)])
 def test_an_outcome_goes_on_to_its_successor_in_the_same_turn_while_it_is_small(bench: TurnBench, size: int, near: bool) -> None:
     bench.start("chain")
     (job,) = bench.turn(seq=1).jobs
     (successor,) = bench.turn(bench.end(job, body="x" * size), seq=2).jobs
     assert successor[8] == [["v1", "value", "x" * size] if near else ["v1", "far"]]
+
+
+def test_an_outcome_goes_on_to_its_successor_without_being_read(bench: TurnBench, commands_of: Any) -> None:
+    bench.start("chain")
+    (job,) = bench.turn(seq=1).jobs
+    turned: list[Any] = []
+    ran = commands_of(lambda: turned.append(bench.turn(bench.end(job, body="7"), seq=2)))
+    assert turned[0].jobs[0][8] == [["v1", "value", "7"]]
+    assert (ran["hget"], ran.get("hstrlen", 0)) == (3, 0), "the attempts of both steps, and whether the job was there"
 
 
 def test_beyond_four_megabytes_items_are_far(bench: TurnBench, redis_client: redis.Redis) -> None:
@@ -158,6 +195,7 @@ def test_a_run_that_breaks_when_its_jobs_begin_gives_back_all_and_notes_no_attem
     turned, changed = bench.effect(seq=1)
     assert turned.claimed == []
     assert [word for _, _, word, _ in turned.returned] == ["BROKEN"] * 3
+    assert {why.split()[0] for _, _, _, why in turned.returned} == {"WRONGTYPE"}
     assert not [key for key in changed if key.startswith("{run:")]
     assert f"{Q}:sent:w" not in changed
 
@@ -243,6 +281,14 @@ def test_what_jobs_have_in_common_is_told_once_and_what_is_unusual_of_those_alon
     assert bench.others == [[1, 0, 2, 1, 0, []]]
 
 
+def test_what_jobs_have_in_common_is_told_once_however_they_stand_in_line(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start(two_fans, [5, 6]).id
+    redis_client.delete(f"{Q}:wait")
+    redis_client.rpush(f"{Q}:wait", *(f"{run}/{name}/0" for name in ("1/0", "2/0", "1/1", "2/1")))
+    assert bench.turn(seq=1).claimed == ["1/0/0", "2/0/0", "1/1/0", "2/1/0"]
+    assert [head[:3] for head in bench.shared] == [["default", run, 1], ["default", run, 2]]
+
+
 def test_a_job_in_its_second_epoch_is_told_with_it(bench: TurnBench) -> None:
     run = bench.start("chain")
     (job,) = bench.turn(seq=1).jobs
@@ -257,6 +303,19 @@ def test_a_job_in_its_second_epoch_is_told_with_it(bench: TurnBench) -> None:
     assert keyspace(bench.redis)[f"{Q}:completed"] == [f"{run.id}/1/0/1", f"{run.id}/1/0/0"]
 
 
+def test_nothing_but_its_epoch_may_be_unusual_of_a_job(bench: TurnBench, redis_client: redis.Redis) -> None:
+    """Its attempts are counted anew, and its item comes with it."""
+    run = bench.start(spread, [5])
+    (job,) = bench.turn(seq=1).jobs
+    bench.turn(bench.end(job, "fail", body="error"), seq=2, claim=False)
+    bench.client.run(retry(run.id, "0", NOW))
+    again = [{"n": 1, "i": 0, "epoch": 1, "gid": "", "limit": 0}]
+    bench.client.run(enqueue_jobs("default", (run.id, run.plan), again, 30_000, front=False, now_ms=NOW))
+    (job,) = bench.turn(seq=3).jobs
+    assert (job[1], job[5:]) == (f"{run.id}/1/0/1", [1, 0, 0, [], "5"])
+    assert bench.others == [[1, 1, 1, 0, 0, []]]
+
+
 def test_jobs_of_one_node_in_two_queues_are_acked_each_in_its_own(bench: TurnBench, redis_client: redis.Redis) -> None:
     run = bench.start(spread, [0, 1])
     redis_client.lrem(f"{Q}:wait", 0, f"{run.id}/1/1/0")
@@ -264,6 +323,7 @@ def test_jobs_of_one_node_in_two_queues_are_acked_each_in_its_own(bench: TurnBen
     bench.client.run(enqueue_jobs("there", (run.id, run.plan), there, 30_000, front=False, now_ms=NOW))
     jobs = bench.turn(seq=1, queues=("default", "there")).jobs
     assert [job[0] for job in jobs] == ["default", "there"]
+    assert bench.turn(seq=1, queues=("default", "there")).jobs == jobs, "a repeat tells each in its own, too"
     bench.turn(*map(bench.end, jobs), seq=2, claim=False)
     found = keyspace(redis_client)
     assert (found[f"{Q}:completed"], found["{there}:completed"]) == ([f"{run.id}/1/0/0"], [f"{run.id}/1/1/0"])
@@ -310,8 +370,21 @@ def test_an_attempt_that_has_lost_its_lease_gives_nothing_back(bench: TurnBench,
     fan_of(bench, 1)
     (job,) = bench.turn(seq=1).jobs
     redis_client.hset(f"{Q}:job:{job[1]}", "lease_token", "another")
-    _, changed = bench.effect(bench.end(job, "again", body="error", delay_ms=500), seq=2, claim=False)
+    turned, changed = bench.effect(bench.end(job, "again", body="error", delay_ms=500), seq=2, claim=False)
+    assert (turned.words, turned.damaged) == (["RECORDED"], [])
     assert not [key for key in changed if key.startswith(Q)]
+
+
+def test_what_ended_behind_an_attempt_that_has_lost_its_lease_is_acked_all_the_same(bench: TurnBench, redis_client: redis.Redis) -> None:
+    fan_of(bench, 3)
+    jobs = bench.turn(seq=1).jobs
+    redis_client.hset(f"{Q}:job:{jobs[1][1]}", "lease_token", "another")
+    ends = [bench.end(jobs[0]), bench.end(jobs[1], "again", body="error"), bench.end(jobs[2])]
+    turned = bench.turn(*ends, seq=2, claim=False)
+    assert (turned.words, turned.damaged) == (["RECORDED"] * 3, [])
+    found = keyspace(redis_client)
+    assert found[f"{Q}:completed"] == [jobs[2][1], jobs[0][1]]
+    assert list(found[f"{Q}:active"]) == [jobs[1][1]]
 
 
 def test_jobs_of_several_plans_and_for_both_ends_of_the_line_are_enqueued_each_as_it_is(
@@ -331,3 +404,64 @@ def test_jobs_of_several_plans_and_for_both_ends_of_the_line_are_enqueued_each_a
     assert len(line) == len(set(line)) == len(found[f"{Q}:idx:wait"])
     plans = {run.id: run.plan for run in (chain, wide, other)}
     assert {found[f"{Q}:job:{name}"]["plan"] == plans[name.split("/")[0]] for name in line} == {True}
+
+
+def test_windows_of_one_plan_for_one_end_of_the_line_are_enqueued_together_and_those_of_another_by_themselves(
+    bench: TurnBench, commands_of: Any, redis_client: redis.Redis
+) -> None:
+    chain, diamond = bench.start("chain"), bench.start("diamond")
+    jobs = bench.turn(seq=1).jobs
+    ran = commands_of(lambda: bench.turn(*map(bench.end, jobs), seq=2, claim=False))
+    found = keyspace(redis_client)
+    assert found[f"{Q}:wait"] == [f"{diamond.id}/3/0/0", f"{diamond.id}/2/0/0", f"{chain.id}/2/0/0"]
+    plans = {name: found[f"{Q}:job:{name}"]["plan"] for name in found[f"{Q}:wait"]}
+    assert plans == {
+        f"{diamond.id}/3/0/0": diamond.plan, f"{diamond.id}/2/0/0": diamond.plan, f"{chain.id}/2/0/0": chain.plan,
+    }  # fmt: skip
+    assert (ran["lpush"], ran["hget"]) == (2 + 1, 2 + 3), "a push a plan and one of what is completed; attempts, and jobs"
+
+
+def test_windows_of_one_plan_for_both_ends_of_the_line_go_each_to_its_own(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start(both_ends, list(range(6)), 3).id
+    bench.start("chain", key="between")
+    jobs = {job[1].removeprefix(f"{run}/"): job for job in bench.turn(seq=1, room=5).jobs}
+    assert list(jobs) == ["2/0/0", "2/1/0", "2/2/0", "2/3/0", "3/0/0"]
+    turned = bench.turn(*(bench.end(jobs[name]) for name in ("2/0/0", "3/0/0", "2/1/0")), seq=2, claim=False)
+    assert turned.words == ["RECORDED"] * 3
+    found = keyspace(redis_client)
+    assert names(found[f"{Q}:wait"]) == ["4/0/0", "1/0/0", "2/4/0", "2/5/0"]
+    assert sorted(found[f"{Q}:idx:wait"]) == sorted(found[f"{Q}:wait"])
+
+
+def test_only_the_end_that_made_something_wait_for_a_group_holds_its_ack(bench: TurnBench) -> None:
+    run = bench.start(one_waits_for_a_group, 3).id
+    waited_for, beside = bench.turn(seq=1).jobs
+    turned, changed = bench.effect(bench.end(waited_for), bench.end(beside), seq=2, claim=False)
+    node = next(iter(changed[f"{{run:{run}}}:due"]))
+    assert turned.finished == [["RECORDED", [node, "1"]], ["RECORDED", []]]
+    assert changed[f"{Q}:completed"] == [beside[1]]
+
+
+def test_nothing_is_told_of_ends_that_went_as_usual(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = fan_of(bench, 4)
+    jobs = bench.turn(seq=1).jobs
+    redis_client.hset(f"{{run:{run}}}:tries", "1/2", "0|2|0|0|another|1000000||")
+    ends = [bench.end(jobs[0]), bench.end(jobs[1], "again", body="error"), bench.end(jobs[2]), bench.only_ack(jobs[3])]
+    bench.turn(*ends, seq=2, claim=False)
+    assert bench.told == [[3, "STALE", []]]
+
+
+def test_a_list_comes_with_the_end_of_its_own_attempt_alone(bench: TurnBench) -> None:
+    fan, chain = bench.start("fan"), bench.start("chain")
+    of_fan, of_chain = bench.turn(seq=1).jobs
+    numbers = PackedList("1", (2,), [b"0", b"1"])
+    turned, changed = bench.effect(bench.end(of_fan, body="L2", lists=(numbers,)), bench.end(of_chain), seq=2, claim=False, now=NOW + 5)
+    assert turned.words == ["RECORDED", "RECORDED"]
+    assert changed[f"{{run:{fan.id}}}:list:1"] == ["0", "1"]
+    base = f"{{run:{chain.id}}}:"
+    assert {key.removeprefix(base): value for key, value in changed.items() if key.startswith(base)} == {
+        "out": {"1": "1"},
+        "tries": None,
+        "nodes": {"1:ended": "1000005", "2:left": "0"},
+        "meta": {"open": "2", "updated_ms": "1000005"},
+    }

@@ -170,6 +170,26 @@ def test_two_hundred_jobs_are_passed_over_in_one_turn_and_no_more(bench: TurnBen
         assert (turned.claimed, len(turned.returned)) == (found, aliens)
 
 
+def test_jobs_that_are_passed_over_are_looked_at_together_with_those_behind_them(bench: TurnBench, commands_of: Any) -> None:
+    for number in range(3):
+        bench.client.run(enqueue("default", f"alien{number}", b"{}", call=Call("", 0), now_ms_override=NOW))
+    bench.start("chain")
+    turned: list[Any] = []
+    ran = commands_of(lambda: turned.append(bench.turn(seq=1)))
+    assert (turned[0].claimed, len(turned[0].returned)) == (["1/0/0"], 3)
+    assert ran["lrange"] == 1
+
+
+def test_a_turn_passes_over_a_thousand_ghosts_and_leaves_the_rest_to_the_next(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start("chain")
+    redis_client.lpush(f"{Q}:wait", *(f"ghost{number}" for number in range(1000)))
+    turned, changed = bench.effect(seq=1)
+    assert turned == ([], [], [], [], [], -1)
+    assert changed[f"{Q}:wait"] == [f"{run.id}/1/0/0"]
+    assert f"{Q}:sent:w" not in changed
+    assert bench.turn(seq=2).claimed == ["1/0/0"]
+
+
 def test_a_turn_that_comes_again_tells_its_claims_again_room_or_not(bench: TurnBench, redis_client: redis.Redis) -> None:
     for key in "abc":
         bench.start("chain", key=key)

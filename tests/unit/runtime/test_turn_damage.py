@@ -68,6 +68,14 @@ def test_a_run_whose_failures_are_damaged_goes_on_while_nothing_fails(bench: Tur
     assert (turned.words, turned.claimed) == (["RECORDED"], ["2/0/0"])
 
 
+def test_a_run_whose_notes_of_what_is_due_are_damaged_begins_what_was_enqueued_before(bench: TurnBench, redis_client: redis.Redis) -> None:
+    run = bench.start("chain")
+    redis_client.set(f"{{run:{run.id}}}:due", "x")
+    turned, changed = bench.effect(seq=1)
+    assert (turned.claimed, turned.returned) == (["1/0/0"], [])
+    assert changed[f"{{run:{run.id}}}:tries"] == {"1/0": "0|1|0|0|w.1:1|1000000||"}
+
+
 def test_a_failure_that_cannot_be_taken_away_breaks_a_run_before_anything_is_written(bench: TurnBench, redis_client: redis.Redis) -> None:
     """Only a child that failed before has one: its outcome takes it away."""
     run = bench.start("fan of arguments")
