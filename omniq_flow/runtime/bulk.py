@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from omniq_flow.errors import OmniqError, ServerRefused
+from omniq_flow.errors import OmniqError, RunError, ServerRefused
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.runtime.keys import run_anchor
@@ -40,7 +41,8 @@ def start_many(runs: Sequence[NewRun], now_ms: int = 0) -> Operation[list[Said]]
     Returns what is to be said of some of them.
     """
     each = [(run.id, run.digest, run.key, [(node, body.decode()) for node, body in run.outs], list_messages(run.lists)) for run in runs]
-    return Operation(script("start_many"), run_anchor(runs[0].id), (now_ms, pack_message({**runs[0].common(), "runs": each})), _said)
+    message = pack_message({**runs[0].common(), "runs": each})
+    return Operation(script("start_many"), run_anchor(runs[0].id), (now_ms, message), partial(_said, runs))
 
 
 def start_runs(runs: Sequence[NewRun], shapes: Shapes, stored_plans: StoredPlans, *, one_server: bool, now_ms: int = 0) -> Chorus[Started]:
@@ -107,12 +109,19 @@ def _travel_along(run: NewRun) -> bool:
     return all(one.small for one in run.lists)
 
 
-def _said(reply: Any) -> list[Said]:
+def _said(runs: Sequence[NewRun], reply: Any) -> list[Said]:
     said: list[Said] = []
     for k, word, *more in reply:
         name, place = word.decode(), int(k) - 1
         if name == "DUE":
-            said.append(Said(place, name, due_entries(more[0])))
+            said.append(_due(place, runs[place].id, more[0]))
         else:
             said.append(Said(place, name, why=more[0].decode("utf-8", "replace") if more else ""))
     return said
+
+
+def _due(place: int, run_id: str, flat: Sequence[bytes]) -> Said:
+    try:
+        return Said(place, "DUE", due_entries(run_id, flat))
+    except RunError as error:
+        return Said(place, "BROKEN", why=str(error))

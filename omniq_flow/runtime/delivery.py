@@ -35,8 +35,10 @@ class ChildJob(NamedTuple):
 
 
 def deliver_due(head: RunHead, shapes: Shapes, due: Iterable[DueEntry], *, front: bool, now_ms: int = 0) -> Talk[None]:
-    """Enqueue what is due and confirm it; repeatable at any point."""
+    """Enqueue what is due and confirm it; repeatable at any point. Raises RunError for a node that the run's plan does not have."""
     for entry in due:
+        if entry.node not in shapes.compiled.nodes:
+            raise RunError(f"run {head.id}: what is due names node {entry.node}, which its plan does not have: its data is damaged")
         jobs = [ChildJob(entry.node, index, 0) for index in range(entry.start, entry.to)]
         yield from deliver_jobs(head, shapes, jobs, front=front and entry.start == 0, now_ms=now_ms)
         yield confirm(head.id, [entry])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from omniq_flow.compiler.plan import Plan, decode_plan
+from omniq_flow.errors import RunError
 from omniq_flow.queue import replies
 from omniq_flow.queue.keys import queue_base
 from omniq_flow.queue.operation import Argument, Operation
@@ -181,12 +183,12 @@ def list_messages(lists: Iterable[PackedList]) -> list[dict[str, Any]]:
 
 def start(run: NewRun, now_ms: int = 0) -> Operation[Created]:
     """Create a run, list it and enqueue its first jobs, all or nothing; repeatable. One server only."""
-    return Operation(script("start"), run_anchor(run.id), (now_ms, run.id, run.message()), _created)
+    return Operation(script("start"), run_anchor(run.id), (now_ms, run.id, run.message()), partial(_created, run.id))
 
 
 def create(run: NewRun, now_ms: int = 0) -> Operation[Created]:
     """Create a run in its slot; repeatable. What it begins with is due, to be enqueued and confirmed."""
-    return Operation(script("run_create"), run_anchor(run.id), (now_ms, run.id, run.message()), _created)
+    return Operation(script("run_create"), run_anchor(run.id), (now_ms, run.id, run.message()), partial(_created, run.id))
 
 
 def stage(run_id: str, token: str, source: str, offset: int, items: Sequence[bytes], *, starting: bool = False) -> Operation[bool]:
@@ -208,13 +210,13 @@ def begin(attempt: Attempt, plans: Sequence[str], now_ms: int = 0, *, hold: bool
     """Note that an attempt begins and fetch its inputs; repeatable with the same token. With ``hold`` a suspect is not begun."""
     suspects = "hold" if hold else "begin"
     args: tuple[Argument, ...] = (now_ms, attempt.node, attempt.index, attempt.epoch, attempt.token, suspects, *plans)
-    return Operation(script("run_begin"), run_anchor(attempt.run), args, _begun)
+    return Operation(script("run_begin"), run_anchor(attempt.run), args, partial(_begun, attempt.run))
 
 
 def record(attempt: Attempt, ending: Ending, shapes: msgspec.Raw, now_ms: int = 0) -> Operation[Recorded]:
     """Record how an attempt ended and note the successors that are due; repeatable, refuses a stale token."""
     args = (now_ms, pack_message(ending.message(attempt)), bytes(shapes))
-    return Operation(script("run_record"), run_anchor(attempt.run), args, _recorded)
+    return Operation(script("run_record"), run_anchor(attempt.run), args, partial(_recorded, attempt.run))
 
 
 def enqueue_jobs(
@@ -286,42 +288,55 @@ def load_plan(fingerprint: str) -> Operation[Plan | None]:
     return Operation(script("plan_load"), plan_key(fingerprint), (), lambda reply: decode_plan(reply[1]) if reply[0] == b"PLAN" else None)
 
 
-def due_entries(flat: Sequence[bytes]) -> tuple[DueEntry, ...]:
-    """Read the due children from a flat {field, to...} reply."""
-    entries = []
-    for name, to in zip(flat[::2], flat[1::2], strict=True):
-        node, start_, _generation = name.decode().split("/")
-        entries.append(DueEntry(int(node), int(start_), int(to), name.decode()))
-    return tuple(sorted(entries))
+def due_entries(run_id: str, flat: Sequence[bytes]) -> tuple[DueEntry, ...]:
+    """Read the due children of a run from a flat {field, to...} reply; raises RunError for what no script of ours wrote."""
+    try:
+        return tuple(sorted(_due_entry(name.decode(), int(to)) for name, to in zip(flat[::2], flat[1::2], strict=True)))
+    except ValueError as error:
+        raise _unreadable(run_id, "what is due", error) from error
+
+
+def head_text(run_id: str, stored: bytes) -> str:
+    """Read a text of a run's head; raises RunError for bytes that are none."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError as error:
+        raise _unreadable(run_id, "its head", error) from error
+
+
+def _unreadable(run_id: str, what: str, error: ValueError) -> RunError:
+    return RunError(f"run {run_id}: {what} cannot be read, its data on the server is damaged: {error}")
+
+
+def _due_entry(field: str, to: int) -> DueEntry:
+    node, start_, _generation = field.split("/")
+    return DueEntry(int(node), int(start_), to, field)
 
 
 def _two_words(reply: Sequence[bytes]) -> tuple[str, str]:
     return reply[0].decode(), b"".join(reply[1:]).decode()
 
 
-def _created(reply: Any) -> Created:
+def _created(run_id: str, reply: Any) -> Created:
     word = reply[0].decode()
     if word in {"CONFLICT", "UNSTAGED"}:
         return Created(word)
-    return Created(word, due_entries(reply[1]), *(status.decode() for status in reply[2:]))
+    return Created(word, due_entries(run_id, reply[1]), *(head_text(run_id, status) for status in reply[2:]))
 
 
-def _begun(reply: Any) -> Begun:
+def _begun(run_id: str, reply: Any) -> Begun:
     word = reply[0].decode()
-    if word == "PLAN":
-        return Begun(word, reply[1].decode())
-    if word == "SUSPECT":
-        return Begun(word, reply[1].decode(), reply[2].decode())
+    plan, queue = [*(head_text(run_id, part) for part in reply[1:3]), "", ""][:2]
     if word == "DONE":
-        return Begun(word, reply[1].decode(), reply[2].decode(), due=due_entries(reply[3]))
+        return Begun(word, plan, queue, due=due_entries(run_id, reply[3]))
     if word != "BEGUN":
-        return Begun(word)
-    return Begun(word, reply[1].decode(), reply[2].decode(), int(reply[3]), int(reply[4]), int(reply[5]), reply[6], reply[7])
+        return Begun(word, plan, queue)
+    return Begun(word, plan, queue, int(reply[3]), int(reply[4]), int(reply[5]), reply[6], reply[7])
 
 
-def _recorded(reply: Any) -> Recorded:
+def _recorded(run_id: str, reply: Any) -> Recorded:
     word = reply[0].decode()
-    return Recorded(word) if word == "GONE" else Recorded(word, due_entries(reply[1]), reply[2].decode())
+    return Recorded(word) if word == "GONE" else Recorded(word, due_entries(run_id, reply[1]), head_text(run_id, reply[2]))
 
 
 def _surveyed(reply: Any) -> Surveyed:

@@ -20,12 +20,12 @@ class Inputs:
         self._fetching = asyncio.Lock()
 
     def add(self, brought: Sequence[Any]) -> None:
-        """Take in what a begin brought along."""
+        """Take in what a begin brought along; under a word that damage has made of another, it is in nobody's way."""
         for word, kind, *value in brought:
             if kind == b"value":
-                self._here[word.decode()] = value[0]
+                self._here[word.decode(errors="replace")] = value[0]
             elif kind == b"items":
-                self._here[word.decode()] = join(value[0])
+                self._here[word.decode(errors="replace")] = join(value[0])
 
     def here(self, word: str) -> bytes | None:
         """Return an outcome that came along, or was fetched already."""

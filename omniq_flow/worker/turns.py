@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from omniq_flow.errors import OmniqError, ServerRefused, SetupError
+from omniq_flow.errors import OmniqError, RunError, ServerRefused, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.keys import queue_base
 from omniq_flow.queue.operation import Operation
 from omniq_flow.queue.scripts import script
 from omniq_flow.queue.translation import passes
 from omniq_flow.runtime.delivery import RunHead, deliver_due
-from omniq_flow.runtime.operations import Attempt, DueEntry, due_entries, list_messages, pack_message
+from omniq_flow.runtime.operations import Attempt, DueEntry, due_entries, head_text, list_messages, pack_message
 from omniq_flow.runtime.starting import stage_lists
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
@@ -83,6 +83,14 @@ class _Reply(NamedTuple):
     damaged: list[tuple[str, str]]
     rest_ms: int
     suspect: Claimed | None
+    unread: dict[str, _Unread]
+
+
+class _Unread(NamedTuple):
+    """A run of which something in a reply cannot be read, and why; its jobs in it are left to their leases."""
+
+    plan: str
+    why: str
 
 
 class OneServerTurns:
@@ -134,6 +142,8 @@ class OneServerTurns:
         for one in reply.returned:
             if one.why == "BROKEN":
                 await self._isolate(read_attempt(one.job, "").run, one.detail)
+        for run_id, unread in reply.unread.items():
+            await self._isolate(run_id, unread.why, unread.plan)
         return turned
 
     async def begin(self, suspect: Claimed) -> Turned:
@@ -253,7 +263,7 @@ class _Message:
 
 
 class _Head(NamedTuple):
-    """What jobs of a reply have in common."""
+    """What jobs of a reply have in common; with why it cannot be read, if so."""
 
     queue: str
     run: str
@@ -261,6 +271,7 @@ class _Head(NamedTuple):
     plan: str
     run_queue: str
     inputs: Inputs
+    fault: str = ""
 
 
 _ACKED, _RECORDED = Outcome("ACKED"), Outcome("RECORDED")
@@ -271,17 +282,20 @@ def _read(reply: Any, finished: Sequence[Finished], leases: str) -> _Reply:
     told, told_heads, columns, others, returned, owed, damaged, rest_ms, suspect = reply
     heads = _heads(told_heads)
     unusual = {place: rest for place, *rest in others}
+    unread = {head.run: _Unread("", head.fault) for head in heads if head.fault}
     return _Reply(
         finished=_outcomes(told, finished),
         jobs=[
-            _claimed(heads[place - 1], index, leases + lease.decode(), item, unusual.get(k, _USUAL))
+            _claimed(head, index, leases + lease.decode(), item, unusual.get(k, _USUAL))
             for k, (place, index, lease, item) in enumerate(zip(*columns, strict=True), 1)
+            if not (head := heads[place - 1]).fault
         ],
         returned=[Returned(*(part.decode("utf-8", "replace") for part in one)) for one in returned],
-        owed=[(_unbegun(heads, leases, job), due_entries(job[4])) for job in owed],
+        owed=_owed(heads, leases, owed, unread),
         damaged=[(queue.decode(), why.decode("utf-8", "replace")) for queue, why in damaged],
         rest_ms=int(rest_ms),
-        suspect=_unbegun(heads, leases, suspect) if suspect else None,
+        suspect=_unbegun(heads, leases, suspect) if suspect and not heads[suspect[0] - 1].fault else None,
+        unread=unread,
     )
 
 
@@ -290,9 +304,29 @@ def _outcomes(told: Sequence[Any], finished: Sequence[Finished]) -> list[Outcome
     for place, word, due in told:
         if word == b"BROKEN":
             outcomes[place - 1] = Outcome("BROKEN", why=due[0].decode("utf-8", "replace"))
-        else:
-            outcomes[place - 1] = Outcome(word.decode(), due_entries(due))
+            continue
+        try:
+            outcomes[place - 1] = Outcome(word.decode(), due_entries(finished[place - 1].claimed.attempt.run, due))
+        except RunError as error:
+            outcomes[place - 1] = Outcome("BROKEN", why=str(error))
     return outcomes
+
+
+def _owed(
+    heads: Sequence[_Head], leases: str, owed: Sequence[Any], unread: dict[str, _Unread]
+) -> list[tuple[Claimed, tuple[DueEntry, ...]]]:
+    """Read what is owed; runs of which it cannot be read are added to ``unread``."""
+    found: list[tuple[Claimed, tuple[DueEntry, ...]]] = []
+    for job in owed:
+        head = heads[job[0] - 1]
+        try:
+            due = due_entries(head.run, job[4])
+        except RunError as error:
+            unread.setdefault(head.run, _Unread(head.plan, str(error)))
+        else:
+            if not head.fault:
+                found.append((_unbegun(heads, leases, job), due))
+    return found
 
 
 def _heads(told: Sequence[Any]) -> list[_Head]:
@@ -301,14 +335,20 @@ def _heads(told: Sequence[Any]) -> list[_Head]:
     All jobs of a run share what any of them brought along: the script sends what several take only once.
     """
     shared: dict[bytes, Inputs] = {}
-    return [
-        _Head(queue.decode(), run.decode(), node, plan.decode(), run_queue.decode(), shared.setdefault(run, Inputs()))
-        for queue, run, node, plan, run_queue in told
-    ]
+    return [_head(each, shared.setdefault(each[1], Inputs())) for each in told]
+
+
+def _head(told: Sequence[Any], inputs: Inputs) -> _Head:
+    queue, run, node, plan, run_queue = told
+    run_id = run.decode()
+    try:
+        return _Head(queue.decode(), run_id, node, head_text(run_id, plan), head_text(run_id, run_queue), inputs)
+    except RunError as error:
+        return _Head(queue.decode(), run_id, node, "", "", inputs, str(error))
 
 
 def _claimed(head: _Head, index: bytes, token: str, item: bytes | None, rest: Sequence[Any]) -> Claimed:
-    queue, run, node, plan, run_queue, inputs = head
+    queue, run, node, plan, run_queue, inputs, _ = head
     epoch, number, errors, crashes, brought = rest
     if brought:
         inputs.add(brought)
