@@ -29,6 +29,12 @@ local function fault_of_attempts()
   end
 end
 
+local function fault_of_due()
+  for k, text in ipairs(redis.call('HGETALL', R .. ':due')) do
+    if not string.match(text, k % 2 == 1 and '^%d+/%d+/%d+$' or '^%d+$') then return 'what is due in R:due cannot be read' end
+  end
+end
+
 local function fault_of_nodes()
   for _, n in ipairs(order) do
     local got = redis.call('HMGET', R .. ':nodes', n .. ':left', n .. ':of', n .. ':open', n .. ':next', n .. ':tries')
@@ -93,7 +99,7 @@ local function fault()
   local head = redis.call('HMGET', R .. ':meta', 'open', 'created_ms', 'updated_ms')
   if not tonumber(head[1] or '') then return 'R:meta has no count of open nodes' end
   if not (tonumber(head[2] or '') and tonumber(head[3] or '')) then return 'R:meta has no times' end
-  return fault_of_nodes() or fault_of_attempts() or outline.params and (fault_of_data() or fault_of_counters())
+  return fault_of_nodes() or fault_of_attempts() or fault_of_due() or outline.params and (fault_of_data() or fault_of_counters())
 end
 
 if not is('meta', 'hash') then return {'LOST', 'R:meta is no hash'} end
