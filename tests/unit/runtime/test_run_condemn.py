@@ -42,7 +42,7 @@ def condemning(bench: RunBench) -> Any:
         ("nodes", {"1:of": None}, "the size of node 1 is missing in {run}:nodes"),
         ("nodes", {"1:open": None}, "the counter of node 1 is missing in {run}:nodes"),
         ("tries", {"1/1": "0|1|0|0|t1|7|"}, "an attempt in {run}:tries cannot be read"),
-        *(("due", {field: to}, "what is due in {run}:due cannot be read") for field, to in (("1/0", "1"), ("1/0/0", "all"), ("1/x/0", "1"))),
+        *(("due", due, "what is due in {run}:due cannot be read") for due in ({"1/0": "1"}, {"1/0/0": "all"}, {"1/x/0": "1"})),
         ("meta", {"open": None}, "{run}:meta has no count of open nodes"),
         ("meta", {"open": "few"}, "{run}:meta has no count of open nodes"),
         ("meta", {"open": "2"}, "{run}:meta counts other open nodes than have no outcome"),

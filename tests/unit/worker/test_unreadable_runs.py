@@ -8,7 +8,7 @@ import pytest
 from world_flows import alone, first
 
 from omniq_flow import Session, flow
-from omniq_flow.errors import OmniqError
+from omniq_flow.errors import OmniqError, RunFailed
 from omniq_flow.queue.operations import MAX_ITEMS
 from omniq_flow.runtime.operations import Ending, record
 from omniq_flow.worker.attempt import Claimed, Finished
@@ -53,9 +53,6 @@ class Bench:
     def damage(self, name: str, field: bytes | str, value: bytes) -> None:
         self.session.client.redis.hset(self._key(name), field, value)
 
-    def mend(self, name: str, field: bytes) -> None:
-        self.session.client.redis.hdel(self._key(name), field)
-
     def _key(self, name: str) -> str:
         return f"{{run:{self.bad.id}}}:{name}"
 
@@ -99,12 +96,11 @@ async def test_what_is_due_cannot_be_read_when_a_job_is_finished(
     words = {job.attempt.run: outcome.word for job, outcome in zip(jobs.values(), turned.finished, strict=True)}
     assert words == {bench.bad.id: "BROKEN", bench.good.id: "RECORDED"}
     assert f"run {bench.bad.id}: what is due cannot be read" in caplog.text
-    assert turned.troubled == [bench.ended(jobs[bench.bad.id])], "it is tried again"
+    assert turned.troubled == []
+    assert Finished(jobs[bench.bad.id], None) in turned.owed, "only its ack"
     assert await bench.begun_after(turned) == {bench.good.id}
-    bench.mend("due", name)
-    mended = await bench.take(*turned.troubled)
-    assert mended.troubled == []
-    assert await bench.begun_after(mended) == {bench.bad.id}
+    with pytest.raises(RunFailed, match=r"what is due in \{run\}:due cannot be read"):
+        await bench.bad.aresult(timeout=1)
 
 
 @junk_due
