@@ -12,6 +12,7 @@ from omniq_flow.queue.translation import passes
 
 log = logging.getLogger("omniq_flow.worker")
 
+FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
 
@@ -19,10 +20,11 @@ class Duty:
     """Something that a worker does besides its turns, again and again until it is stopped.
 
     A subclass gives ``round``, which does the duty once and returns the seconds until the next time. A server that cannot be
-    reached, or refuses, costs a growing pause and a line in the log, never the duty.
+    reached, or refuses, costs a pause that grows up to ``longest_pause_s`` and a line in the log, never the duty.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_pause_s: float = LONGEST_PAUSE_S) -> None:
+        self._longest_pause_s = longest_pause_s
         self._task: asyncio.Task[None] | None = None
         self._nudge = asyncio.Event()
         self._stopped = False
@@ -71,19 +73,19 @@ class Duty:
             self._task = None
 
     async def _go_on(self) -> None:
-        trouble = 0.5
+        trouble = first = min(FIRST_PAUSE_S, self._longest_pause_s)
         # The flag besides the cancel: a cancel that arrives just when an await is done may be swallowed inside a library.
         while not self._stopped:
             self._nudge.clear()
             try:
                 pause = await self.round()
-                trouble = 0.5
+                trouble = first
             except SetupError as error:
                 log.warning("%s pauses %.1f s: %s", self.name, trouble, error)
-                pause, trouble = trouble, min(trouble * 2, LONGEST_PAUSE_S)
+                pause, trouble = trouble, min(trouble * 2, self._longest_pause_s)
             except Exception:
                 log.exception("%s failed and goes on in %.1f s", self.name, trouble)
-                pause, trouble = trouble, min(trouble * 2, LONGEST_PAUSE_S)
+                pause, trouble = trouble, min(trouble * 2, self._longest_pause_s)
             if pause > 0 and not self._stopped:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):

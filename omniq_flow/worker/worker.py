@@ -72,12 +72,13 @@ class Worker:
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
         self.janitor = Janitor(self._client, self.served, self._quarantine, options.janitor, self.name)
+        leases = Leases(self._client, self._held, lease_ms)
         self._duties: tuple[Duty, ...] = (
             Plans(self._client, self.served),
             self._sleeper,
             self._timers,
-            Reaper(self._client, self.queues, lease_ms, self.wake),
-            Leases(self._client, self._held, lease_ms),
+            Reaper(self._client, self.queues, lease_ms, self.wake, leases.catch_up),
+            leases,
             Presence(self._client, self.queues, self.name, self.served.plans),
             self.janitor,
         )

@@ -9,14 +9,14 @@ import pytest
 from eventually import eventually_async
 
 from omniq_flow.errors import ServerUnreachable
-from omniq_flow.worker.duty import Duty
+from omniq_flow.worker.duty import LONGEST_PAUSE_S, Duty
 
 
 class Counting(Duty):
     """Counts its rounds; ``trouble`` is raised by the first ones, ``work`` is awaited in each."""
 
-    def __init__(self, pause: float = 0.001, *trouble: Exception) -> None:
-        super().__init__()
+    def __init__(self, pause: float = 0.001, *trouble: Exception, longest_pause_s: float = LONGEST_PAUSE_S) -> None:
+        super().__init__(longest_pause_s)
         self.rounds = 0
         self.pause, self.trouble = pause, list(trouble)
         self.working = asyncio.Event()
@@ -73,6 +73,14 @@ async def test_trouble_costs_a_pause_and_a_line_and_never_the_duty(
     await duty.stop()
     assert "counting pauses 0.5 s: gone" in caplog.text
     assert "counting failed" in caplog.text
+
+
+async def test_the_pause_after_trouble_grows_as_long_as_the_duty_allows(caplog: pytest.LogCaptureFixture) -> None:
+    duty = Counting(1000, *[ServerUnreachable("gone")] * 8, longest_pause_s=0.003)
+    duty.start()
+    await eventually_async(lambda: duty.rounds == 9, "it went on")
+    await duty.stop()
+    assert caplog.text.count("counting pauses 0.0 s: gone") == 8
 
 
 class Deaf(Duty):
