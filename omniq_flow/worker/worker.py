@@ -64,7 +64,7 @@ class Worker:
         suspects = Processes(options.modules) if own_process else None
         self.executor = Executor(self._client, self.served, self._processes, done=self._done, freed=self._stir, suspects=suspects)
         self._quarantine = Quarantine(self._client, self.served)
-        self._session, self._lease_ms = session, lease_ms
+        self._session, self._lease_ms, self._own_process = session, lease_ms, own_process
         self._slots = SlotTurns(self._client, self.served, lease_ms, self._quarantine, hold=True)
         self._hands = [Hand(self._slots)]
         self._hand_clients: list[AsyncOmniqClient] = []
@@ -239,9 +239,17 @@ class Worker:
         with suppress(QueueError):  # its lease was lost meanwhile: it is left already
             await self._client.release(queue=suspect.queue, job_id=suspect.job, lease_token=suspect.attempt.token, delay_ms=delay_ms)
 
+    @property
+    def _at_work(self) -> bool:
+        """Whether a suspect would run beside something.
+
+        What was abandoned counts where a suspect may have a process instead: elsewhere it would wait for what may never return.
+        """
+        return bool(self.executor.busy if self._own_process else self.executor.running)
+
     def _busy(self) -> bool:
         """Whether anything runs, or may be about to."""
-        return bool(self.executor.running) or any(each.room for each in self._hands)
+        return self._at_work or any(each.room for each in self._hands)
 
     def _due_suspect(self, hand: Hand) -> Claimed | None:
         """Return the suspect that is to be begun or passed on now: by the first hand, once the others have told and claimed."""
@@ -251,7 +259,7 @@ class Worker:
             return None
         if self._stopping.is_set():
             return self._isolation.held
-        return self._isolation.due(busy=bool(self.executor.running))
+        return self._isolation.due(busy=self._at_work)
 
     async def _face(self, suspect: Claimed) -> None:
         """Begin a suspect, alone or apart, or leave it to others. Raises SetupError when the server is away: it is still held then."""
@@ -262,7 +270,7 @@ class Worker:
             turned = await self._hands[0].turns.begin(suspect)
             self._isolation.held = None
             for claimed in turned.jobs:
-                self.executor.begin(claimed, apart=self._isolation.begun(claimed, busy=bool(self.executor.running)))
+                self.executor.begin(claimed, apart=self._isolation.begun(claimed, busy=self._at_work))
             for one in turned.returned:
                 self._given_back.note(one)
         self._appetite.crave()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 from eventually import eventually_async
+from gate import Gate
 
-from omniq_flow import Session, flow, step
+from omniq_flow import Flow, Session, flow, step
 from omniq_flow.errors import ServerUnreachable
 from omniq_flow.runtime.operations import Attempt
-from omniq_flow.worker import executor
+from omniq_flow.worker import executor, isolation
 from omniq_flow.worker.appetite import ENOUGH
 from omniq_flow.worker.attempt import Claimed, Finished
 from omniq_flow.worker.inputs import Inputs
@@ -36,13 +38,25 @@ def many(xs: list[int]) -> list[int]:
     return work.map(xs)
 
 
+@step(timeout=0.01)
+def stuck(x: int) -> int:
+    thread.wait()
+    return x
+
+
+@flow
+def sticking(xs: list[int]) -> list[int]:
+    return stuck.map(xs)
+
+
 HOLDS = 9999
 gates: dict[str, asyncio.Event] = {}
+thread = Gate()
 
 
-def job(number: int) -> Claimed:
+def job(number: int, of: Flow[..., Any] = many) -> Claimed:
     attempt = Attempt("r", 1, number, 0, f"t{number}")
-    return Claimed("default", f"r/1/{number}/0", attempt, many.compiled.fingerprint, "default", 1, 0, 0, Inputs(), b"%d" % number)
+    return Claimed("default", f"r/1/{number}/0", attempt, of.compiled.fingerprint, "default", 1, 0, 0, Inputs(), b"%d" % number)
 
 
 class Asked:
@@ -62,8 +76,8 @@ class Asked:
                 raise
             return Turned()
 
-    def answer(self, *numbers: int, suspect: Claimed | None = None) -> None:
-        self._answer.set_result(Turned(jobs=[job(number) for number in numbers], suspect=suspect))
+    def answer(self, *numbers: int, suspect: Claimed | None = None, of: Flow[..., Any] = many) -> None:
+        self._answer.set_result(Turned(jobs=[job(number, of) for number in numbers], suspect=suspect))
 
     def fail(self) -> None:
         self._answer.set_exception(ServerUnreachable("gone"))
@@ -104,10 +118,10 @@ class Scripted:
 class Bench:
     """A worker with two scripted hands."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, own_process: bool = False) -> None:
         self.first, self.second = Scripted(), Scripted()
         hands = {"a": self.first, "b": self.second}
-        self.worker = Worker(session, [many], WorkerOptions(concurrency=CONCURRENCY))
+        self.worker = Worker(session, [many, sticking], WorkerOptions(concurrency=CONCURRENCY), own_process=own_process)
         vars(self.worker)["_one_server"] = lambda _, hand: hands[hand]
         self._running = asyncio.create_task(self.worker.run())
 
@@ -134,11 +148,12 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(lone_session: Session, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def bench(lone_session: Session, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     # However busy the machine is, what was claimed together ends before a hand looks.
     monkeypatch.setattr(executor, "SLICE_S", 60.0)
     gates["held"] = asyncio.Event()
-    made = Bench(lone_session)
+    thread.clear()
+    made = Bench(lone_session, own_process=getattr(request, "param", False))
     yield made
     await made.close()
     await lone_session.aclose()
@@ -229,6 +244,30 @@ async def test_a_suspect_is_begun_when_it_is_known_what_the_other_hand_has_claim
     turn.answer()
     await eventually_async(lambda: bench.first.begun, "nothing runs any more")
     assert [each.job for each in bench.first.begun] == ["r/1/500/0"]
+
+
+async def brought_to_a_suspect_beside_an_abandoned_thread(bench: Bench) -> None:
+    (turn,) = await bench.asked()
+    turn.answer(1, of=sticking)
+    (turn,) = await bench.asked()
+    assert turn.told == [1], "it took too long"
+    turn.answer(suspect=job(500))
+
+
+@pytest.mark.parametrize("bench", [True], indirect=True, ids=["own-process"])
+async def test_a_suspect_is_not_begun_beside_a_thread_that_was_abandoned(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "PATIENCE_S", 1000.0)
+    await brought_to_a_suspect_beside_an_abandoned_thread(bench)
+    await eventually_async(lambda: bench.worker._isolation.held, "it is held")
+    assert bench.first.begun == []
+    thread.set()
+    await eventually_async(lambda: bench.first.begun, "nothing runs any more")
+
+
+async def test_a_worker_inside_a_program_does_not_wait_for_a_thread_that_may_never_return(bench: Bench) -> None:
+    await brought_to_a_suspect_beside_an_abandoned_thread(bench)
+    await eventually_async(lambda: bench.first.begun, "nothing else runs")
+    thread.set()
 
 
 async def test_two_suspects_that_both_hands_meet_are_not_held_both(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
