@@ -26,6 +26,7 @@ from omniq_flow.queue.ids import new_caller_id, new_job_id
 from omniq_flow.queue.inspection import ANYWHERE
 from omniq_flow.queue.operation import Argument, Operation
 from omniq_flow.queue.operations import PublishOptions
+from omniq_flow.queue.orphans import drop
 from omniq_flow.queue.results import AckFail, BatchItem, ReserveJob, ReservePaused
 from omniq_flow.queue.translation import typed_errors
 from omniq_flow.wire.names import check_number
@@ -279,3 +280,10 @@ def alone(client: AsyncOmniqClient) -> AsyncOmniqClient:
         made.redis = client.redis.client()
     made._ours = made.redis is not client.redis  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # see above
     return made
+
+
+def drop_client(client: AsyncOmniqClient) -> None:
+    """Close the connections of a client whose event loop was closed before it."""
+    drop(client.redis)
+    if finder := client._finder:  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # see above
+        drop(finder)

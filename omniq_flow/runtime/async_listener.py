@@ -13,6 +13,7 @@ from redis.asyncio import RedisCluster
 
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.cancelling import cancels_kept
+from omniq_flow.queue.orphans import drop_connection
 from omniq_flow.queue.translation import SERVER_ERRORS
 from omniq_flow.runtime.channels import CLOSED_MEANWHILE, Channels, Command, Ear
 
@@ -72,6 +73,12 @@ class AsyncListener:
         """Close the connection; who waits goes on without it."""
         self._closed = True
         await self._lose()
+
+    def drop(self) -> None:
+        """Close the connection when the loop is closed, and nobody waits any more."""
+        if self._connection is not None:
+            drop_connection(self._connection)
+            self._connection = None
 
     async def _heard(self, ear: TaskEar) -> bool:
         """Have the ear's channel heard; False where that is not possible just now."""

@@ -10,8 +10,8 @@ import os
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from omniq_flow.runtime.starting import StoredPlans
 
@@ -26,6 +26,23 @@ if TYPE_CHECKING:
 URL_VARIABLE = "OMNIQ_FLOW_URL"
 
 
+@dataclass(slots=True)
+class _OnLoop:
+    """What a session has on one event loop; ``ending`` closes it when it is closed or run to its end."""
+
+    client: AsyncOmniqClient
+    ending: AsyncGenerator[None]
+    listener: AsyncListener | None = None
+
+    def drop(self) -> None:
+        """Close it without the loop, which was closed before."""
+        from omniq_flow.queue.async_client import drop_client
+
+        if self.listener is not None:
+            self.listener.drop()
+        drop_client(self.client)
+
+
 class Session:
     """The connections to one server or cluster: a blocking client for all threads, an asyncio client for each event loop."""
 
@@ -37,10 +54,8 @@ class Session:
         self._one_server = one_server
         self._lock = threading.Lock()
         self._client: OmniqClient | None = None
-        self._aclients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOmniqClient] = WeakKeyDictionary()
         self._listener: tuple[int, Listener] | None = None
-        self._alisteners: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncListener] = WeakKeyDictionary()
-        self._endings: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
+        self._on_loops: dict[asyncio.AbstractEventLoop, _OnLoop] = {}
         self.stored_plans = StoredPlans()
 
     @property
@@ -66,21 +81,25 @@ class Session:
             return self._client
 
     def aclient(self) -> AsyncOmniqClient:
-        """Return the asyncio client of the running loop; it is closed when the loop ends as ``asyncio.run`` ends it."""
+        """Return the asyncio client of the running loop; it is closed when the loop ends as ``asyncio.run`` ends it.
+
+        What a loop leaves that is closed in another way is closed when a client for a new loop is made, or with the session.
+        """
         import asyncio
 
         from omniq_flow.queue.async_client import AsyncOmniqClient
 
         loop = asyncio.get_running_loop()
         with self._lock:
-            client = self._aclients.get(loop)
-            if client is None:
-                client = self._aclients[loop] = AsyncOmniqClient(url=self.url)
-                self._endings[loop] = ending = self._until_the_loop_ends()
-                # Its first step makes the generator known to the loop, which runs it to its end before it closes.
-                with suppress(StopIteration):
-                    anext(ending).__await__().send(None)
-            return client
+            if (here := self._on_loops.get(loop)) is not None:
+                return here.client
+            ending = self._until_the_loop_ends()
+            here = self._on_loops[loop] = _OnLoop(AsyncOmniqClient(url=self.url), ending)
+        # Its first step makes the generator known to the loop, which runs it to its end before it closes.
+        with suppress(StopIteration):
+            anext(ending).__await__().send(None)
+        self._drop_what_is_left()
+        return here.client
 
     @property
     def listener(self) -> Listener:
@@ -101,16 +120,18 @@ class Session:
         from omniq_flow.runtime.async_listener import AsyncListener
 
         client = self.aclient()
-        with self._lock:
-            return self._alisteners.setdefault(asyncio.get_running_loop(), AsyncListener(client))
+        here = self._on_loops[asyncio.get_running_loop()]
+        if here.listener is None:
+            here.listener = AsyncListener(client)
+        return here.listener
 
     async def aclose(self) -> None:
         """Close the running loop's asyncio client; it connects again when it is used again."""
         import asyncio
 
-        ending = self._endings.pop(asyncio.get_running_loop(), None)
-        if ending is not None:
-            await ending.aclose()
+        here = self._on_loops.get(asyncio.get_running_loop())
+        if here is not None:
+            await here.ending.aclose()
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None]:
         import asyncio
@@ -118,15 +139,22 @@ class Session:
         try:
             yield
         finally:
-            listener = self._alisteners.pop(asyncio.get_running_loop(), None)
-            if listener is not None:
-                await listener.close()
-            client = self._aclients.pop(asyncio.get_running_loop(), None)
-            if client is not None:
-                await client.aclose()
+            with self._lock:
+                here = self._on_loops.pop(asyncio.get_running_loop())
+            if here.listener is not None:
+                await here.listener.close()
+            await here.client.aclose()
+
+    def _drop_what_is_left(self) -> None:
+        with self._lock:
+            closed = [loop for loop in self._on_loops if loop.is_closed()]
+            left = [self._on_loops.pop(loop) for loop in closed]
+        for each in left:
+            each.drop()
 
     def close(self) -> None:
-        """Close the blocking client; it connects again when it is used again."""
+        """Close the blocking client, and what loops that are closed have left; it connects again when it is used again."""
+        self._drop_what_is_left()
         with self._lock:
             client, self._client = self._client, None
             listener, self._listener = self._listener, None

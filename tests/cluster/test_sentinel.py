@@ -13,7 +13,7 @@ from eventually import eventually, eventually_async
 from redis.sentinel import Sentinel, SentinelConnectionPool
 from run_load import squares, under_load
 
-from omniq_flow import connect, disconnect
+from omniq_flow import Session, connect, disconnect
 from omniq_flow.errors import OmniqError, ServerUnreachable
 from omniq_flow.queue import AsyncOmniqClient, JobContext, OmniqClient
 from omniq_flow.queue.connect import address_of
@@ -61,6 +61,20 @@ async def test_async_clients_too(watched: WatchedServers) -> None:
         await omniq.publish(queue="q", payload={})
         assert address_of(omniq.redis) == f"{watched.url}/0"
     eventually(lambda: "omniq-flow" not in str(watched.sentinels[0].ask("CLIENT", "LIST")), "no connection to a Sentinel is left")
+
+
+def test_a_loop_that_is_closed_without_further_ado_leaves_no_connection_to_a_sentinel_either(watched: WatchedServers) -> None:
+    session = Session(watched.url)
+
+    async def check() -> None:
+        await session.aclient().check()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(check())
+    loop.close()
+    session.close()
+    servers = [watched.current, watched.sentinels[0]]
+    eventually(lambda: not any("omniq-flow" in str(server.ask("CLIENT", "LIST")) for server in servers), "no connection is left")
 
 
 def test_a_service_that_nobody_watches_is_told(watched: WatchedServers) -> None:

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import redis
+import uvloop
+from eventually import eventually, eventually_async
 
 from omniq_flow import connect, disconnect
 from omniq_flow.errors import BadUrl
@@ -40,3 +47,77 @@ def test_the_variable_is_read_when_no_url_is_given(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OMNIQ_FLOW_URL", "nonsense")
     with pytest.raises(BadUrl):
         connect()
+
+
+async def use(session: Session) -> None:
+    """Open a connection for calls, and one for listening."""
+    await session.aclient().check()
+    async with session.alistener().ear("one") as one:
+        assert await session.alistener().wait(one, 30), "the subscription"
+
+
+def connections(client: redis.Redis) -> int:
+    return sum(1 for each in client.client_list() if each["name"] == "omniq-flow")
+
+
+# uvloop closes its sockets itself, and warns of each.
+UVLOOP = pytest.param(uvloop.new_event_loop, marks=pytest.mark.filterwarnings("ignore::ResourceWarning"), id="uvloop")
+
+
+@pytest.mark.parametrize("loop_of", [pytest.param(asyncio.new_event_loop, id="asyncio"), UVLOOP])
+def test_loops_that_are_closed_without_further_ado_leave_no_connection(
+    lone_session: Session, redis_client: redis.Redis, loop_of: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+    for _ in range(3):
+        loop = loop_of()
+        loops.append(weakref.ref(loop))
+        loop.run_until_complete(use(lone_session))
+        eventually(lambda: connections(redis_client) == 2, "those of the loops before are closed")
+        loop.close()
+        del loop
+    lone_session.close()
+    eventually(lambda: connections(redis_client) == 0, "those of the last loop are closed with the session")
+    gc.collect()
+    assert [loop for loop in loops if loop()] == []
+    assert caplog.messages == []
+
+
+def test_a_loop_that_is_closed_leaves_nothing_in_a_cluster_either(session: Session, caplog: pytest.LogCaptureFixture) -> None:
+    """What it left is closed by the next loop's first use: the test would leave it behind."""
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(use(session))
+    loop.close()
+    del loop
+    asyncio.run(use(session))
+    gc.collect()
+    assert caplog.messages == []
+
+
+def test_a_connection_is_closed_also_when_a_task_was_reading_from_it(lone_session: Session, redis_client: redis.Redis) -> None:
+    async def listen() -> None:
+        async with lone_session.alistener().ear("one") as one:
+            while True:
+                await lone_session.alistener().wait(one, 30)
+
+    async def until_it_reads() -> None:
+        await eventually_async(lambda: lone_session.alistener()._reading, "it reads")
+
+    loop = asyncio.new_event_loop()
+    listening: Any = loop.create_task(listen())
+    loop.run_until_complete(until_it_reads())
+    loop.close()
+    asyncio.run(use(lone_session))
+    eventually(lambda: connections(redis_client) == 0, "all are closed")
+    listening._log_destroy_pending = False
+    listening.get_coro().close()
+
+
+def test_a_loop_that_ends_as_it_should_is_not_kept(lone_session: Session) -> None:
+    async def used() -> weakref.ref[asyncio.AbstractEventLoop]:
+        await use(lone_session)
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(used())
+    gc.collect()
+    assert loop() is None
