@@ -44,7 +44,7 @@ local function fault_of_nodes()
     end
     if got[4] and not got[2] then return 'the size of node ' .. n .. ' is missing in R:nodes' end
     if got[4] and not got[3] then return 'the counter of node ' .. n .. ' is missing in R:nodes' end
-    if got[3] and not (got[2] and got[4]) then return 'how far fan-out ' .. n .. ' has come is missing in R:nodes' end
+    if got[3] and not got[4] then return 'how far fan-out ' .. n .. ' has come is missing in R:nodes' end
     if not is('out:' .. n, 'hash') then return 'R:out:' .. n .. ' is no hash' end
   end
 end
@@ -54,7 +54,7 @@ local function fault_of_data()
     if redis.call('HEXISTS', R .. ':out', n) == 0 then return 'the value of an argument is missing in R:out' end
   end
   for n, source in pairs(outline.sizes) do
-    local of = tonumber(redis.call('HGET', R .. ':nodes', n .. ':of') or '')
+    local of = tonumber(redis.call('HGET', R .. ':nodes', n .. ':of'))
     if source ~= '' and of and redis.call('LLEN', R .. ':list:' .. source) ~= of then
       return 'elements for fan-out ' .. n .. ' are missing in R:list:' .. source
     end
@@ -85,7 +85,7 @@ local function fault_of_counters()
       return 'node ' .. n .. ' waits for another number of nodes in R:nodes than have no outcome'
     end
   end
-  if tonumber(redis.call('HGET', R .. ':meta', 'open') or '') ~= open then return 'R:meta counts other open nodes than have no outcome' end
+  if tonumber(redis.call('HGET', R .. ':meta', 'open')) ~= open then return 'R:meta counts other open nodes than have no outcome' end
 end
 
 local function fault()
@@ -97,8 +97,8 @@ local function fault()
     if not is(name, string.sub(name, 1, 5) == 'list:' and 'list' or 'hash') then return 'R:' .. name .. ' is of a wrong kind' end
   end
   local head = redis.call('HMGET', R .. ':meta', 'open', 'created_ms', 'updated_ms')
-  if not tonumber(head[1] or '') then return 'R:meta has no count of open nodes' end
-  if not (tonumber(head[2] or '') and tonumber(head[3] or '')) then return 'R:meta has no times' end
+  if not tonumber(head[1]) then return 'R:meta has no count of open nodes' end
+  if not (tonumber(head[2]) and tonumber(head[3])) then return 'R:meta has no times' end
   return fault_of_nodes() or fault_of_attempts() or fault_of_due() or outline.params and (fault_of_data() or fault_of_counters())
 end
 
@@ -111,7 +111,7 @@ local why = fault()
 if not why then return {'SOUND'} end
 why = string.gsub(why, 'R:', '{run}:')
 -- Whoever shows the run asks when it began.
-if not tonumber(redis.call('HGET', R .. ':meta', 'created_ms') or '') then redis.call('HSET', R .. ':meta', 'created_ms', digits(now)) end
+if not tonumber(redis.call('HGET', R .. ':meta', 'created_ms')) then redis.call('HSET', R .. ':meta', 'created_ms', digits(now)) end
 redis.call('HSET', R .. ':meta', 'status', 'failed', 'ended_ms', digits(now), 'updated_ms', digits(now), 'damaged', why)
 redis.call('PUBLISH', R .. ':ended', 'failed')
 local names = {'meta', 'nodes', 'out', 'tries', 'fails', 'due', 'keys'}
