@@ -14,12 +14,14 @@ class Hand:
 
     A turn that failed may have been taken all the same: while it is open (not ``free``) the hand keeps what it tells (``batch``), to tell
     it again, and the places (``room``) for what it may have claimed; both belong to no other hand. ``at_work`` says that the turn is on
-    its way, ``news`` is what was known when it began. ``stirred`` is set when there may be something to do.
+    its way, ``news`` is what was known when it began, ``turned`` what it has done so far. ``stirred`` is set when there may be something
+    to do.
     """
 
     def __init__(self, turns: Turns) -> None:
         self.turns = turns
         self.batch: list[Finished] = []
+        self.turned = Turned()
         self.room = 0
         self.news = 0
         self.free = True
@@ -29,10 +31,10 @@ class Hand:
     async def take(self, batch: list[Finished], queues: Sequence[str], room: int, news: int) -> Turned:
         """Take a turn, see ``Turns``; where one is open it is taken again, and ``batch`` must be that of the hand."""
         self.batch, self.room, self.news, self.free = batch, max(room, self.room), news, False
-        self.at_work = True
+        self.at_work, self.turned = True, Turned()
         try:
-            turned = await self.turns.take(batch, queues, room)
+            turned = await self.turns.take(batch, queues, room, self.turned)
         finally:
             self.at_work = False
-        self.batch, self.room, self.free = [], 0, True
+        self.batch, self.room, self.free, self.turned = [], 0, True, Turned()
         return turned

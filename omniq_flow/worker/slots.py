@@ -51,9 +51,9 @@ class SlotTurns:
         self._hold = hold
         self._client, self._served, self._lease_ms, self._quarantine = client, served, lease_ms, quarantine
 
-    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
+    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int, turned: Turned | None = None) -> Turned:
         """Take a turn; see ``Turns``."""
-        turned = Turned()
+        turned = turned or Turned()
         await self._finish(finished, turned)
         rests: list[int] = []
         passing: list[SetupError] = []

@@ -63,10 +63,11 @@ class Turned:
 class Turns(Protocol):
     """How a worker takes its turns."""
 
-    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
+    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int, turned: Turned | None = None) -> Turned:
         """Finish jobs and claim up to ``room`` from the queues, tried in this order.
 
-        Raises SetupError when the server is away: the same turn is to be taken again then, with more to finish if need be.
+        What is returned is ``turned``, if that is given: whoever looks at it meanwhile sees what has begun so far. Raises SetupError when
+        the server is away: the same turn is to be taken again then, with more to finish if need be.
         """
         ...
 
@@ -119,8 +120,9 @@ class OneServerTurns:
         self._unanswered = False
         self._plans = dict.fromkeys(served.plans, True)
 
-    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
+    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int, turned: Turned | None = None) -> Turned:
         """Take a turn; see ``Turns``."""
+        turned = turned or Turned()
         claim = room > 0 or self._unanswered
         self._unanswered = True
         try:
@@ -129,10 +131,11 @@ class OneServerTurns:
             if passes(error):
                 raise
             log.error("a turn failed on the server and is taken slot by slot: %s", error)  # noqa: TRY400  # no trace: the server's words say it
-            return await self._slots.take(finished, queues, room)
+            return await self._slots.take(finished, queues, room, turned)
         self._unanswered = False
         self._number += 1
-        turned = Turned(reply.finished, reply.jobs, reply.returned, reply.rest_ms, suspect=reply.suspect)
+        turned.finished, turned.jobs, turned.returned = reply.finished, reply.jobs, reply.returned
+        turned.rest_ms, turned.suspect = reply.rest_ms, reply.suspect
         for job, outcome in zip(finished, reply.finished, strict=True):
             await self._settle(job, outcome, turned)
         for claimed, due in reply.owed:

@@ -276,10 +276,15 @@ class Worker:
         self._appetite.crave()
 
     def _held(self) -> list[Claimed]:
-        """Return all jobs whose leases are to be kept: those that run, wait to run alone, or ended and could not tell it yet."""
-        suspects = [self._isolation.held] if self._isolation.held else []
-        telling = [job for hand in self._hands for job in hand.batch]
-        return self.executor.running + [job.claimed for job in telling + self._untold.all] + suspects
+        """Return all jobs whose leases are to be kept: those that run, wait to run, or ended and could not tell it yet.
+
+        A turn may have begun jobs long before it returns: where another queue's server is mute, or much is to be delivered.
+        """
+        suspects = [self._isolation.held, *(hand.turned.suspect for hand in self._hands)]
+        beginning = [claimed for hand in self._hands for claimed in hand.turned.jobs]
+        telling = [job.claimed for hand in self._hands for job in hand.batch]
+        untold = [job.claimed for job in self._untold.all]
+        return self.executor.running + beginning + telling + untold + [suspect for suspect in suspects if suspect]
 
     def _rest(self, room: int) -> None:
         """Let the sleeper listen, but only with room for a job: a busy worker must not take another one's wake-up."""

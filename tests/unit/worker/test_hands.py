@@ -62,9 +62,9 @@ def job(number: int, of: Flow[..., Any] = many) -> Claimed:
 class Asked:
     """A turn that waits for its answer."""
 
-    def __init__(self, finished: Sequence[Finished], room: int) -> None:
+    def __init__(self, finished: Sequence[Finished], room: int, turned: Turned) -> None:
         self.told = [each.claimed.attempt.index for each in finished]
-        self.room = room
+        self.room, self.turned = room, turned
         self.loses_cancel = False
         self._answer: asyncio.Future[Turned] = asyncio.get_running_loop().create_future()
 
@@ -95,10 +95,10 @@ class Scripted:
         self.begun: list[Claimed] = []
         self.closing = False
 
-    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int) -> Turned:
+    async def take(self, finished: Sequence[Finished], queues: Sequence[str], room: int, turned: Turned | None = None) -> Turned:
         if self.closing:
             return Turned()
-        self.asked.append(Asked(finished, room))
+        self.asked.append(Asked(finished, room, turned or Turned()))
         return await self.asked[-1].answered()
 
     async def begin(self, suspect: Claimed) -> Turned:
@@ -290,6 +290,16 @@ async def test_two_suspects_that_both_hands_meet_are_not_held_both(bench: Bench,
 async def test_what_a_hand_is_telling_keeps_its_lease(bench: Bench) -> None:
     tells, _ = await flooded(bench)
     assert {claimed.attempt.index for claimed in bench.worker._held()} == set(tells.told)
+
+
+async def test_what_an_open_turn_has_begun_keeps_its_lease(bench: Bench) -> None:
+    """Where another queue's server is mute the turn returns when the leases of what it began are long over."""
+    (turn,) = await bench.asked()
+    turn.turned.jobs.append(job(0))
+    turn.turned.suspect = job(1)
+    assert {claimed.attempt.index for claimed in bench.worker._held()} == {0, 1}
+    turn.answer()
+    await eventually_async(lambda: bench.worker._held() == [], "the turn has returned, with nothing")
 
 
 async def test_a_hand_that_is_cut_off_begins_no_turn_also_where_the_cancel_gets_lost(bench: Bench) -> None:
