@@ -260,7 +260,7 @@ def test_a_key_that_a_late_writer_makes_gets_the_rest_of_the_term(redis_client: 
     assert KEEP_MS - 25_000 < redis_client.pttl(f"{bench.base}:fails") <= KEEP_MS - 20_000
     redis_client.delete(f"{bench.base}:fails")
     bench.end(1, 1, token="t2", now=NOW + KEEP_MS + 5, verdict="again", body="error")
-    assert redis_client.pttl(f"{bench.base}:fails") <= 1, "the term is over"
+    assert redis_client.pttl(f"{bench.base}:fails") <= 2, "the term is over"
 
 
 def test_a_late_writer_does_not_begin_the_term_anew(redis_client: redis.Redis) -> None:
