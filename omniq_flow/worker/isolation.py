@@ -26,8 +26,9 @@ class Isolation:
     (``alone_s``), since what kills at once would have done so, and a long step must not have a worker for itself. Where something runs,
     nothing more is claimed either. After PATIENCE_S the suspect is begun in a process of its own (``in_processes``), of which there are
     AT_ONCE; more are left to other workers for a while. Where that cannot be, because steps live on what is in this process and in no
-    module, a suspect is left to others once, which may be idle, and then held until nothing runs any more. ``changed`` is called when it is
-    time to look again.
+    module, a suspect is left to others once, which may be idle, and then held until nothing runs any more; but not for longer than
+    ``alone_s``, after which it is begun beside what runs, since that may be waiting for it. ``changed`` is called when it is time to look
+    again.
     """
 
     def __init__(self, served: Served, alone_s: float, changed: Callable[[], None], *, in_processes: bool = False) -> None:
@@ -51,37 +52,57 @@ class Isolation:
         if not busy or self._is_apart_anyway(suspect):
             return
         if not self._in_processes:
-            self.pass_on_ms = 0 if self._was_left_to_others(suspect) else ELSEWHERE_MS
+            if self._was_left_to_others(suspect):
+                self._be_patient(suspect, max(self._alone_s, PATIENCE_S))
+            else:
+                self.pass_on_ms = ELSEWHERE_MS
         elif len(self._apart) >= AT_ONCE:
             self.pass_on_ms = FULL_MS
         else:
-            self._patient = True
-            asyncio.get_running_loop().call_later(PATIENCE_S, self._lose_patience, suspect)
+            self._be_patient(suspect, PATIENCE_S)
+
+    def let_go(self, suspect: Claimed) -> None:
+        """Hold a suspect no longer; another one may be held in its place already, where its lease was lost meanwhile."""
+        if self.held is suspect:
+            self.held = None
+
+    def lost(self, job: str) -> None:
+        """Note that the lease of a job is lost: there is no sense in holding it."""
+        if self.held is not None and self.held.job == job:
+            self.held = None
+            self._changed()
 
     def due(self, *, busy: bool) -> Claimed | None:
         """Return the suspect that is to be passed on or begun now."""
         if self.held is None or not busy or self.pass_on_ms or self._is_apart_anyway(self.held):
             return self.held
-        return self.held if self._in_processes and not self._patient else None
+        return None if self._patient else self.held
 
     def begun(self, suspect: Claimed, *, busy: bool) -> bool:
         """Note that a suspect is begun; returns whether it is to run in a process of its own."""
         if self._is_apart_anyway(suspect):
             return False
-        where = "in a process of its own" if busy else "alone"
-        log.warning("%s: a worker died under it, or lost its lease; now it runs %s", suspect.job, where)
-        if busy:
-            self._apart.append(suspect)
-        else:
+        if not busy:
+            where = "alone"
             self._alone = suspect
             asyncio.get_running_loop().call_later(self._alone_s, self._let_others_in, suspect)
-        return busy
+        elif self._in_processes:
+            where = "in a process of its own"
+            self._apart.append(suspect)
+        else:
+            where = "beside others, which do not end"
+        log.warning("%s: a worker died under it, or lost its lease; now it runs %s", suspect.job, where)
+        return busy and self._in_processes
 
     def ended(self, claimed: Claimed) -> None:
         """Note that an attempt has ended."""
         if self._apart:
             self._apart = [each for each in self._apart if each is not claimed]
         self._let_others_in(claimed)
+
+    def _be_patient(self, suspect: Claimed, seconds: float) -> None:
+        self._patient = True
+        asyncio.get_running_loop().call_later(seconds, self._lose_patience, suspect)
 
     def _lose_patience(self, suspect: Claimed) -> None:
         if self.held is suspect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from omniq_flow.errors import ServerUnreachable
@@ -21,13 +22,16 @@ LEAST_PAUSE_S = 0.1
 class Leases(Duty):
     """Renews all leases three times within a lease; those of one queue whatever becomes of the others.
 
-    A lease that is lost belongs to another worker by now: what this one still records for it is refused by its stale token.
+    A lease that is lost belongs to another worker by now: what this one still records for it is refused by its stale token. ``lost`` is
+    called with its job.
     """
 
-    def __init__(self, client: AsyncOmniqClient, running: Callable[[], Sequence[Claimed]], lease_ms: int) -> None:
+    def __init__(
+        self, client: AsyncOmniqClient, running: Callable[[], Sequence[Claimed]], lease_ms: int, lost: Callable[[str], None]
+    ) -> None:
         # However long the server was away, what is held is renewed soon after, before others take it for a dead worker's.
         super().__init__(max(LEAST_PAUSE_S, lease_ms / 6000))
-        self._client, self._running, self._lease_ms = client, running, lease_ms
+        self._client, self._running, self._lease_ms, self._tell = client, running, lease_ms, lost
         # What is mute for longer must not delay the next round, in which the others are due again.
         self._patience_s = max(LEAST_PATIENCE_S, lease_ms / 3000)
         self._renewed: dict[str, float] = {}
@@ -47,6 +51,7 @@ class Leases(Duty):
         surely = lost & self._lost
         for job in surely - self._told:
             log.warning("%s: its lease ran out while it was running here; another worker takes it over", job)
+            self._tell(job)
         self._lost, self._told = lost, surely
         for trouble in troubles:
             if trouble is not None:
@@ -68,7 +73,7 @@ class Leases(Duty):
         return held
 
     async def _renew(self, queue: str, leases: Sequence[tuple[str, str]]) -> list[str]:
-        """Renew the leases of a queue; returns the jobs whose lease is lost."""
+        """Renew the leases of a queue; returns the jobs whose lease is lost, all of them where this worker has claimed a job again."""
         lost: list[str] = []
         began = time.time()
         try:
@@ -78,4 +83,5 @@ class Leases(Duty):
         except TimeoutError:
             raise ServerUnreachable(f"the leases of queue {queue} could not be renewed within {self._patience_s:g} s") from None
         self._renewed[queue] = began
-        return lost
+        held = Counter(job for job, _ in leases)
+        return [job for job, count in Counter(lost).items() if count == held[job]]

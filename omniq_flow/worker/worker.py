@@ -72,7 +72,7 @@ class Worker:
         self._sleeper = Sleeper(self._client, self.queues, self.wake)
         self._timers = Timers(self._client, self.queues, self.wake)
         self.janitor = Janitor(self._client, self.served, self._quarantine, options.janitor, self.name)
-        leases = Leases(self._client, self._held, lease_ms)
+        leases = Leases(self._client, self._held, lease_ms, self._isolation.lost)
         self._duties: tuple[Duty, ...] = (
             Plans(self._client, self.served),
             self._sleeper,
@@ -265,10 +265,10 @@ class Worker:
         """Begin a suspect, alone or apart, or leave it to others. Raises SetupError when the server is away: it is still held then."""
         if self._stopping.is_set() or self._isolation.pass_on_ms:
             await self._give_back(suspect, self._isolation.pass_on_ms)
-            self._isolation.held = None
+            self._isolation.let_go(suspect)
         else:
             turned = await self._hands[0].turns.begin(suspect)
-            self._isolation.held = None
+            self._isolation.let_go(suspect)
             for claimed in turned.jobs:
                 self.executor.begin(claimed, apart=self._isolation.begun(claimed, busy=self._at_work))
             for one in turned.returned:

@@ -67,7 +67,7 @@ async def test_leases_on_other_primaries_are_renewed(
     troubled = owners[held[0].queue]
     others = [each for each in held if owners[each.queue] is not troubled]
     before = await ends_of(omniq, others)
-    leases = Leases(omniq, lambda: held, LEASE_MS)
+    leases = Leases(omniq, lambda: held, LEASE_MS, lambda _job: None)
     fall(troubled)
     async with asyncio.timeout(10):
         with pytest.raises(ServerUnreachable):

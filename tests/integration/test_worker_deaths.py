@@ -53,6 +53,24 @@ def test_a_killed_workers_step_is_taken_over(session: Session, notes: Notes) -> 
     assert (first.attempts, second.attempts) == (2, 1)
 
 
+def test_a_killed_workers_step_is_taken_over_beside_one_that_does_not_end(session: Session, notes: Notes, tmp_path: Path) -> None:
+    """By a worker inside of a program, which has no process for it: it waits for a lease, and not for ever."""
+    with worker_process(session, lease=LEASE) as process:
+        run = gated.start(notes.file, notes.gate)
+        begun(notes)
+        process.kill()
+    endless = tmp_path / "another gate"
+    with worker(gated, lease=LEASE):
+        other = gated.start(notes.file, str(endless))
+        begun(notes, times=2)
+        notes.open()
+        assert run.result(timeout=20).startswith("BY ")
+        assert other.status() == "running"
+        endless.touch()
+        assert other.result(timeout=20).startswith("BY ")
+    assert [node.attempts for node in run.nodes()] == [2, 1]
+
+
 def test_what_a_killed_worker_had_not_begun_is_not_counted(session: Session, notes: Notes) -> None:
     """With one place, two children are begun by nobody when the worker dies."""
     with worker_process(session, lease=LEASE, concurrency=1) as process:

@@ -257,7 +257,7 @@ def suspect_of(of: Any, number: int = 0) -> Claimed:
 def begin(isolation: Isolation, suspect: Claimed, *, busy: bool) -> bool:
     """Begin what is held, as a worker does."""
     assert isolation.due(busy=busy) is suspect
-    isolation.held = None
+    isolation.let_go(suspect)
     return isolation.begun(suspect, busy=busy)
 
 
@@ -280,11 +280,45 @@ async def test_a_busy_worker_leaves_a_suspect_to_others_once_and_then_waits_unti
     isolation.hold(suspect, busy=True)
     assert isolation.pass_on_ms == ELSEWHERE_MS
     assert isolation.due(busy=True) is suspect
-    isolation.held = None
+    isolation.let_go(suspect)
     isolation.hold(suspect, busy=True)
     assert isolation.pass_on_ms == 0
     assert isolation.due(busy=True) is None
     assert not begin(isolation, suspect, busy=False)
+
+
+async def test_a_busy_worker_that_has_no_process_for_it_waits_for_a_lease_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs may be waiting for the very run that the suspect is of."""
+    monkeypatch.setattr(isolating, "PATIENCE_S", 0.02)
+    watched = Watched(alone_s=0.05)
+    isolation, suspect = watched.isolation, suspect_of(many)
+    isolation._left_to_others[suspect.job] = None
+    isolation.hold(suspect, busy=True)
+    assert (isolation.pass_on_ms, isolation.due(busy=True)) == (0, None)
+    await eventually_async(lambda: watched.changes, "it is time to look again")
+    assert not begin(isolation, suspect, busy=True), "there is no process for it"
+    assert not isolation.closed, "others may come beside it"
+
+
+async def test_a_suspect_whose_lease_was_lost_is_held_no_longer() -> None:
+    watched = Watched()
+    isolation, suspect = watched.isolation, suspect_of(many)
+    isolation.hold(suspect, busy=True)
+    isolation.lost(suspect_of(many, 1).job)
+    assert isolation.held is suspect
+    isolation.lost(suspect.job)
+    assert (isolation.closed, watched.changes) == (False, 1)
+
+
+async def test_what_is_held_in_place_of_a_suspect_stays_when_that_is_let_go() -> None:
+    isolation, first, second = Watched().isolation, suspect_of(many), suspect_of(many, 1)
+    isolation.hold(first, busy=False)
+    isolation.lost(first.job)
+    isolation.hold(second, busy=False)
+    isolation.let_go(first)
+    assert isolation.held is second
+    isolation.let_go(second)
+    assert isolation.held is None
 
 
 async def test_a_busy_worker_that_can_begins_a_suspect_in_a_process_when_it_was_patient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,7 +338,7 @@ async def test_so_many_processes_at_once_and_more_are_left_to_others(monkeypatch
     isolation.begun(first, busy=True)
     isolation.hold(second, busy=True)
     assert isolation.pass_on_ms == FULL_MS
-    isolation.held = None
+    isolation.let_go(second)
     isolation.ended(first)
     isolation.hold(second, busy=True)
     assert isolation.pass_on_ms == 0
