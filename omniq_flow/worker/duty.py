@@ -7,13 +7,21 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from omniq_flow.errors import ServerRefused, SetupError
+from redis.asyncio import RedisCluster
+
+from omniq_flow.errors import ServerRefused, ServerUnreachable, SetupError
+from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.queue.translation import passes
 
 log = logging.getLogger("omniq_flow.worker")
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+
+
+def is_sharded(client: AsyncOmniqClient) -> bool:
+    """Tell whether slots may be in trouble each for itself, once the client has met its server."""
+    return isinstance(client.redis, RedisCluster)
 
 
 class Duty:
@@ -38,20 +46,25 @@ class Duty:
         """Do the duty once; return the seconds to pause."""
         raise NotImplementedError
 
-    async def for_each(self, queues: Sequence[str], do: Callable[[str], Awaitable[None]]) -> None:
-        """Do something on each queue; one that is refused for a reason that stays (a damaged key) is left out, and the log says so.
+    async def for_each(self, names: Sequence[str], do: Callable[[str], Awaitable[None]], *, sharded: bool = False) -> None:
+        """Do something on each queue or run; one that is refused for a reason that stays (a damaged key) is left out, and the log says so.
 
-        What passes is raised after the last one: in a cluster, the trouble of one queue's slot is not that of the others.
+        What passes is raised after the last one; so is a server that cannot be reached where things are ``sharded``: the trouble of one
+        primary is not that of the others.
         """
-        passing: ServerRefused | None = None
-        for queue in queues:
+        passing: ServerRefused | ServerUnreachable | None = None
+        for name in names:
             try:
-                await do(queue)
+                await do(name)
+            except ServerUnreachable as error:
+                if not sharded:
+                    raise
+                passing = passing or error
             except ServerRefused as error:
                 if passes(error):
                     passing = passing or error
                     continue
-                log.error("%s leaves out queue %s: %s", self.name, queue, error)  # noqa: TRY400  # no trace: the server's words say it
+                log.error("%s leaves out %s: %s", self.name, name, error)  # noqa: TRY400  # no trace: the server's words say it
         if passing is not None:
             raise passing
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-
-from redis.asyncio import RedisCluster
+from collections.abc import Sequence
 
 from omniq_flow.doctor.strays import Position, list_strays, list_those
 from omniq_flow.doctor.upkeep import Upkeep
@@ -22,7 +20,7 @@ from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.starting import list_ended, list_run
 from omniq_flow.runtime.state import Head, head_of
 from omniq_flow.runtime.talk import ahold
-from omniq_flow.worker.duty import Duty
+from omniq_flow.worker.duty import Duty, is_sharded
 from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
 
@@ -92,7 +90,7 @@ class Janitor(Duty):
                 await self._client.run(trim_ended(self._shard))
             except SetupError as error:
                 # On one server what passes is the trouble of all shards.
-                if passes(error) and not isinstance(self._client.redis, RedisCluster):
+                if passes(error) and not is_sharded(self._client):
                     raise
                 log.error("janitor leaves out shard %d of the index of runs: %s", self._shard, error)  # noqa: TRY400  # no trace: the same
             self._shard, self._after = (self._shard + 1) % SHARDS, ""
@@ -101,11 +99,22 @@ class Janitor(Duty):
         self._tell_listed(found)
         return 0
 
-    async def _look_after_all(self, live: Iterable[str]) -> None:
+    async def _look_after_all(self, live: Sequence[str]) -> None:
         queues: set[str] = set()
-        for run_id in live:
-            queues |= await self._look_after(run_id)
-        await self.for_each(self._random.sample(sorted(queues), min(QUEUES, len(queues))), self._keep_up)
+        sharded, trouble = is_sharded(self._client), None
+
+        async def look_after(run_id: str) -> None:
+            queues.update(await self._look_after(run_id))
+
+        try:
+            await self.for_each(live, look_after, sharded=sharded)
+        except SetupError as error:
+            if not sharded:
+                raise
+            trouble = error
+        await self.for_each(self._random.sample(sorted(queues), min(QUEUES, len(queues))), self._keep_up, sharded=sharded)
+        if trouble:
+            raise trouble
 
     async def _look_after(self, run_id: str) -> frozenset[str]:
         """Look after a run; returns its queues if it stands still."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from omniq_flow.queue.async_client import AsyncOmniqClient
 from omniq_flow.runtime.presence import worker_here
-from omniq_flow.worker.duty import Duty
+from omniq_flow.worker.duty import Duty, is_sharded
 
 BELIEVED_MS = 45_000
 
@@ -20,10 +20,16 @@ class Presence(Duty):
 
     async def round(self) -> float:
         """Renew the entries."""
-        await self.for_each(self._queues, lambda queue: self._client.run(worker_here(queue, self._worker, BELIEVED_MS, self._plans)))
+        await self._tell(BELIEVED_MS, self._plans)
         return BELIEVED_MS / 3000
 
     async def stop(self) -> None:
         """End the duty and leave; an entry that cannot be taken out ends by itself."""
         await super().stop()
-        await self.for_each(self._queues, lambda queue: self._client.run(worker_here(queue, self._worker, 0)))
+        await self._tell(0, ())
+
+    async def _tell(self, believed_ms: int, plans: Sequence[str]) -> None:
+        async def tell(queue: str) -> None:
+            await self._client.run(worker_here(queue, self._worker, believed_ms, plans))
+
+        await self.for_each(self._queues, tell, sharded=is_sharded(self._client))

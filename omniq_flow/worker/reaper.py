@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.worker.duty import Duty
+from omniq_flow.worker.duty import Duty, is_sharded
 
 log = logging.getLogger("omniq_flow.worker")
 
@@ -36,7 +36,7 @@ class Reaper(Duty):
     async def round(self) -> float:
         """Take back what ran out."""
         self._most = 0
-        await self.for_each(self._queues, self._reap)
+        await self.for_each(self._queues, self._reap, sharded=is_sharded(self._client))
         if self._most:
             self._reaped()
         return 0.05 if self._most >= BATCH else self._pause

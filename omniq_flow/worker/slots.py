@@ -6,8 +6,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from redis.asyncio import RedisCluster
-
 from omniq_flow.errors import OmniqError, QueueError, RunError, SetupError
 from omniq_flow.queue import operations
 from omniq_flow.queue.async_client import AsyncOmniqClient
@@ -21,6 +19,7 @@ from omniq_flow.runtime.reissue import reissue
 from omniq_flow.runtime.starting import list_ended, stage_lists
 from omniq_flow.runtime.talk import ahold
 from omniq_flow.worker.attempt import Claimed, Finished, read_attempt
+from omniq_flow.worker.duty import is_sharded
 from omniq_flow.worker.inputs import Inputs
 from omniq_flow.worker.quarantine import Quarantine
 from omniq_flow.worker.served import Served
@@ -100,7 +99,7 @@ class SlotTurns:
     @property
     def _shards(self) -> bool:
         """Whether slots may be in trouble each for itself."""
-        return isinstance(self._client.redis, RedisCluster)
+        return is_sharded(self._client)
 
     async def _finish(self, finished: Sequence[Finished], turned: Turned) -> None:
         ended = [job for job in finished if job.ending is not None]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from omniq_flow.queue.async_client import AsyncOmniqClient
-from omniq_flow.worker.duty import Duty
+from omniq_flow.worker.duty import Duty, is_sharded
 
 SLOWEST_S = 60.0
 BATCH = 1000
@@ -37,7 +37,7 @@ class Timers(Duty):
         if rest > 0:
             return rest + 0.001
         self._due, self._look_at = None, time.monotonic() + SLOWEST_S
-        await self.for_each(self._queues, self._promote)
+        await self.for_each(self._queues, self._promote, sharded=is_sharded(self._client))
         return 0.0
 
     async def _promote(self, queue: str) -> None:

@@ -75,6 +75,20 @@ async def test_trouble_costs_a_pause_and_a_line_and_never_the_duty(
     assert "counting failed" in caplog.text
 
 
+@pytest.mark.parametrize("sharded, reached", [(True, ["one", "two", "three"]), (False, ["one", "two"])])
+async def test_a_primary_that_is_away_keeps_the_others_of_a_cluster_from_nothing(sharded: bool, reached: list[str]) -> None:
+    tried: list[str] = []
+
+    async def do(name: str) -> None:
+        tried.append(name)
+        if name == "two":
+            raise ServerUnreachable("gone")
+
+    with pytest.raises(ServerUnreachable, match="gone"):
+        await Counting().for_each(["one", "two", "three"], do, sharded=sharded)
+    assert tried == reached
+
+
 async def test_the_pause_after_trouble_grows_as_long_as_the_duty_allows(caplog: pytest.LogCaptureFixture) -> None:
     duty = Counting(1000, *[ServerUnreachable("gone")] * 8, longest_pause_s=0.003)
     duty.start()

@@ -166,6 +166,8 @@ async def test_a_sibling_that_is_cancelled_while_it_fetches_takes_nobody_along()
 class Promoting:
     """Stands for a client: notes each look at delayed jobs."""
 
+    redis = None  # no cluster
+
     def __init__(self) -> None:
         self.looks: list[float] = []
 
