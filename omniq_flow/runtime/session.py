@@ -176,11 +176,7 @@ def connect(url: str | None = None, *, one_server: bool = True) -> Session:
     ``one_server=False`` goes slot by slot also elsewhere: no script touches the slots of several queues and runs at once.
     The server is contacted on first use; BadUrl is raised at once, also for "", and leaves the session before as it was.
     """
-    if url is None:
-        from omniq_flow.embedded import embedded_url
-
-        url = os.environ.get(URL_VARIABLE) or embedded_url()
-    session = Session(url, one_server=one_server)
+    session = Session(_default_url() if url is None else url, one_server=one_server)
     with _lock:
         before = _current.copy()
         _current[:] = [session]
@@ -190,11 +186,11 @@ def connect(url: str | None = None, *, one_server: bool = True) -> Session:
 
 
 def current_session() -> Session:
-    """Return the session that ``connect`` chose, or make the default one."""
+    """Return the session that ``connect`` chose, or make the default one; threads that come first together get the same."""
     with _lock:
-        if _current:
-            return _current[0]
-    return connect()
+        if not _current:
+            _current.append(Session(_default_url()))
+        return _current[0]
 
 
 def disconnect() -> None:
@@ -204,3 +200,9 @@ def disconnect() -> None:
         _current.clear()
     for old in before:
         old.close()
+
+
+def _default_url() -> str:
+    from omniq_flow.embedded import embedded_url
+
+    return os.environ.get(URL_VARIABLE) or embedded_url()

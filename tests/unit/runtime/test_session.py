@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,3 +124,27 @@ def test_a_loop_that_ends_as_it_should_is_not_kept(lone_session: Session) -> Non
     loop = asyncio.run(used())
     gc.collect()
     assert loop() is None
+
+
+def test_threads_that_come_first_share_one_default_session(project: Path) -> None:
+    many = 8
+    together = threading.Barrier(many)
+
+    def first() -> Session:
+        together.wait(timeout=10)
+        session = current_session()
+        session.client.check()
+        return session
+
+    with ThreadPoolExecutor(many) as threads:
+        used = [each.result() for each in [threads.submit(first) for _ in range(many)]]
+    assert len(set(used)) == 1
+
+
+def test_a_default_that_cannot_be_made_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNIQ_FLOW_URL", "nonsense")
+    with pytest.raises(BadUrl):
+        current_session()
+    monkeypatch.setenv("OMNIQ_FLOW_URL", "redis://named:1")
+    assert current_session() is current_session()
+    assert current_session().url == "redis://named:1"
