@@ -23,7 +23,8 @@ TaskEar: TypeAlias = Ear[asyncio.Event]
 class AsyncListener:
     """Tells tasks that there is a reason to look; without a connection it only lets time pass.
 
-    The connection is made for the first one who waits, and kept for those to come. No task is made: one of those who wait reads.
+    The connection is made for the first one who waits, and kept for those to come. No task is made: one of those who wait reads. While
+    one connects, which may take long, the others let time pass.
     """
 
     def __init__(self, client: AsyncOmniqClient) -> None:
@@ -31,7 +32,7 @@ class AsyncListener:
         self._sending = asyncio.Lock()
         self._channels: Channels[asyncio.Event] = Channels()
         self._connection: Any = None
-        self._reading = self._lost = self._closed = False
+        self._reading = self._connecting = self._lost = self._closed = False
 
     @asynccontextmanager
     async def ear(self, channel: str) -> AsyncGenerator[TaskEar]:
@@ -41,10 +42,12 @@ class AsyncListener:
         try:
             yield ear
         finally:
-            command = self._channels.leave(ear)
-            async with self._sending:
-                if command and self._connection and not self._lost:
-                    await self._send(command)
+            command, connection = self._channels.leave(ear), self._connection
+            if command and connection and not self._lost:
+                async with self._sending:
+                    # On a connection that was made meanwhile another one may have asked for the channel, anew.
+                    if self._connection is connection and not self._lost:
+                        await self._send(command)
 
     async def wait(self, ear: TaskEar, seconds: float) -> bool:
         """Wait until there is a reason to look, at most so long; tells whether there is one."""
@@ -65,9 +68,10 @@ class AsyncListener:
             if not self._reading:
                 self._channels.heir()
 
-    async def doubt(self) -> None:
-        """Take the connection for a dead one, since an end went unheard."""
-        await self._lose()
+    async def doubt(self, ear: TaskEar) -> None:
+        """Take the connection for a dead one, if an end went unheard that the ear should have heard over it."""
+        if self._channels.asked(ear):
+            await self._lose()
 
     async def close(self) -> None:
         """Close the connection; who waits goes on without it."""
@@ -82,8 +86,10 @@ class AsyncListener:
 
     async def _heard(self, ear: TaskEar) -> bool:
         """Have the ear's channel heard; False where that is not possible just now."""
+        if not await self._connect(ear.channel):
+            return False
         async with self._sending:
-            if self._lost or self._closed or self._channels.silent:
+            if self._connection is None or self._lost or ear.told:
                 return False
             if self._channels.unanswered(ear):
                 await self._lose()
@@ -91,26 +97,41 @@ class AsyncListener:
             command = self._channels.ask(ear)
             return command is None or await self._send(command)
 
-    async def _send(self, command: Command) -> bool:
-        new = self._connection is None
+    async def _connect(self, channel: bytes) -> bool:
+        """Have a connection, which one task makes; False where there is none just now. Nobody waits for the one who makes it."""
+        if self._lost or self._closed or self._connecting or self._channels.silent:
+            return False
+        if self._connection is not None:
+            return True
+        connection, wanted = None, False
+        self._connecting = True
         try:
             with cancels_kept():
-                if new:
-                    self._connection = await _connected(self._client, command[1])
-                await self._connection.send_command(*command, check_health=False)
+                connection = await _connected(self._client, channel)
+            wanted = not self._closed
         except SERVER_ERRORS:
-            await self._lose(refused=new)
-            return False
-        except CLOSED_MEANWHILE:
-            await self._lose()
-            if new:
-                raise
-            return False
+            self._channels.lost(refused=True)
+        finally:
+            self._connecting = False
+            if wanted:
+                self._connection = connection
+                self._channels.wake()
+            elif connection is not None:
+                await connection.disconnect(nowait=True)
+        return wanted
+
+    async def _send(self, command: Command) -> bool:
+        connection = self._connection
+        try:
+            with cancels_kept():
+                await connection.send_command(*command, check_health=False)
+        except (*SERVER_ERRORS, *CLOSED_MEANWHILE):
+            await self._lose_it(connection)
         except BaseException:
             # Cut off in the middle, redis-py has closed the connection.
-            await self._lose()
+            await self._lose_it(connection)
             raise
-        return True
+        return self._connection is connection and not self._lost
 
     async def _read(self, seconds: float) -> None:
         reply: Sequence[bytes] | None = None
@@ -128,6 +149,11 @@ class AsyncListener:
                 await self._lose(refused=refused)
             elif reply:
                 self._channels.hear(reply)
+
+    async def _lose_it(self, connection: Any) -> None:
+        """Give a connection up if it is the one that there is; another one may have been made meanwhile."""
+        if self._connection is connection:
+            await self._lose()
 
     async def _lose(self, *, refused: bool = False) -> None:
         """Give the connection up. One that a task reads from is closed by that task."""

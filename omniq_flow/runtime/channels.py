@@ -78,13 +78,17 @@ class Channels(Generic[B]):
         return None if channel.asked_at is None else ("UNSUBSCRIBE", ear.channel)
 
     def ask(self, ear: Ear[B]) -> Command | None:
-        """Return what to send so that its channel is heard, None if that was sent."""
+        """Return what to send on the connection that there is, so that its channel is heard; None if that was sent."""
         channel = self._channels[ear.channel]
         if channel.asked_at is not None:
             return None
         channel.asked_at = time.monotonic()
         self._unconfirmed[ear.channel] += 1
         return ("SUBSCRIBE", ear.channel)
+
+    def asked(self, ear: Ear[B]) -> bool:
+        """Whether its channel was asked for on the connection that there is."""
+        return self._channels[ear.channel].asked_at is not None
 
     def unanswered(self, ear: Ear[B]) -> bool:
         """Whether the server leaves a subscription without an answer: the connection is dead, or as good as."""
@@ -114,6 +118,13 @@ class Channels(Generic[B]):
         for channel in self._channels.values():
             channel.asked_at, channel.confirmed = None, False
             _tell(channel.ears)
+
+    def wake(self) -> None:
+        """Wake all who wait: there is a connection now, on which each is to ask for its channel."""
+        for channel in self._channels.values():
+            for ear in channel.ears:
+                if ear.waits:
+                    ear.bell.set()
 
     def heir(self) -> None:
         """Wake one of those who wait, to read for all."""

@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
+from redis import ConnectionError as LostConnection
 from redis import RedisCluster, ResponseError
 
 from omniq_flow.queue.client import OmniqClient
@@ -20,7 +21,8 @@ ThreadEar: TypeAlias = Ear[threading.Event]
 class Listener:
     """Tells threads that there is a reason to look; without a connection it only lets time pass.
 
-    The connection is made for the first one who waits, and kept for those to come. No thread is made: one of those who wait reads.
+    The connection is made for the first one who waits, and kept for those to come. No thread is made: one of those who wait reads. While
+    one connects, which may take long, the others let time pass.
     """
 
     def __init__(self, client: OmniqClient) -> None:
@@ -28,7 +30,7 @@ class Listener:
         self._lock = threading.Lock()
         self._channels: Channels[threading.Event] = Channels()
         self._connection: Any = None
-        self._reading = self._lost = self._closed = False
+        self._reading = self._connecting = self._lost = self._closed = False
 
     @contextmanager
     def ear(self, channel: str) -> Generator[ThreadEar]:
@@ -62,10 +64,11 @@ class Listener:
                 if not self._reading:
                     self._channels.heir()
 
-    def doubt(self) -> None:
-        """Take the connection for a dead one, since an end went unheard."""
+    def doubt(self, ear: ThreadEar) -> None:
+        """Take the connection for a dead one, if an end went unheard that the ear should have heard over it."""
         with self._lock:
-            self._lose()
+            if self._channels.asked(ear):
+                self._lose()
 
     def close(self) -> None:
         """Close the connection; who waits goes on without it."""
@@ -75,8 +78,10 @@ class Listener:
 
     def _reads(self, ear: ThreadEar) -> bool:
         """Have the ear's channel heard, and tell whether this thread is the one that reads."""
+        if not self._connect(ear.channel):
+            return False
         with self._lock:
-            if self._lost or self._closed or self._channels.silent:
+            if self._connection is None or self._lost or ear.told:
                 return False
             if self._channels.unanswered(ear):
                 self._lose()
@@ -86,19 +91,35 @@ class Listener:
             reads, self._reading = not self._reading, True
             return reads
 
-    def _send(self, command: Command) -> bool:
-        new = self._connection is None
+    def _connect(self, channel: bytes) -> bool:
+        """Have a connection, which one thread makes; False where there is none just now. The lock is not held while it is made."""
+        with self._lock:
+            if self._lost or self._closed or self._connecting or self._channels.silent:
+                return False
+            if self._connection is not None:
+                return True
+            self._connecting = True
+        connection = None
         try:
-            if new:
-                self._connection = _connected(self._client, command[1])
-            self._connection.send_command(*command, check_health=False)
+            connection = _connected(self._client, channel)
         except SERVER_ERRORS:
-            self._lose(refused=new)
-            return False
-        except CLOSED_MEANWHILE:
+            with self._lock:
+                self._channels.lost(refused=True)
+        finally:
+            with self._lock:
+                self._connecting = False
+                if wanted := connection is not None and not self._closed:
+                    self._connection = connection
+                    self._channels.wake()
+        if connection is not None and not wanted:
+            connection.disconnect()
+        return wanted
+
+    def _send(self, command: Command) -> bool:
+        try:
+            self._connection.send_command(*command, check_health=False)
+        except (*SERVER_ERRORS, *CLOSED_MEANWHILE):
             self._lose()
-            if new:
-                raise
             return False
         return True
 
@@ -138,4 +159,10 @@ def _connected(client: OmniqClient, channel: bytes) -> Any:
     pool = redis.connection_pool
     connection = pool.connection_class(**pool.connection_kwargs)
     connection.connect()
+    # A send that finds it closed, by the one who reads, would else make it anew: under the lock, and with nothing subscribed.
+    connection.connect_check_health = _closed_meanwhile
     return connection
+
+
+def _closed_meanwhile(**_options: Any) -> None:
+    raise LostConnection("closed meanwhile")

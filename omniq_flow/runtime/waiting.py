@@ -23,8 +23,8 @@ def wait(client: OmniqClient, listener: Listener, watch: Watch) -> Look:
             told = listener.wait(ear, watch.pause())
             if watch.unserved_due():
                 watch.tell_unserved([queue for queue in watch.queues() if not client.run(workers_of(queue))])
-    if not told:
-        listener.doubt()
+        if not told:
+            listener.doubt(ear)
     return seen
 
 
@@ -36,6 +36,6 @@ async def await_(client: AsyncOmniqClient, listener: AsyncListener, watch: Watch
             told = await listener.wait(ear, watch.pause())
             if watch.unserved_due():
                 watch.tell_unserved([queue for queue in watch.queues() if not await client.run(workers_of(queue))])
-    if not told:
-        await listener.doubt()
+        if not told:
+            await listener.doubt(ear)
     return seen

@@ -188,6 +188,27 @@ def test_an_end_that_nobody_told_is_found(lone_session: Session, redis_client: r
         assert gated.start(4).result(timeout=30) == 4
 
 
+def test_a_thread_doubts_only_a_connection_over_which_it_listened(lone_session: Session) -> None:
+    listener = lone_session.listener
+    with listener.ear("one") as one, listener.ear("not yet") as other:
+        assert listener.wait(one, 30), "the subscription"
+        listener.doubt(other)
+        assert listener._connection
+        listener.doubt(one)
+        assert not listener._connection
+
+
+async def test_a_task_doubts_only_a_connection_over_which_it_listened(lone_session: Session) -> None:
+    listener = lone_session.alistener()
+    async with listener.ear("one") as one, listener.ear("not yet") as other:
+        assert await listener.wait(one, 30), "the subscription"
+        await listener.doubt(other)
+        assert listener._connection
+        await listener.doubt(one)
+        assert not listener._connection
+    await lone_session.aclose()
+
+
 def test_a_result_of_many_parts_comes_whole(lone_session: Session) -> None:
     gate.set()
     with worker(pair):

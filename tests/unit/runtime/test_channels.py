@@ -26,6 +26,8 @@ def test_a_channel_is_asked_for_once_and_its_confirmation_is_a_reason_to_look() 
     first, second = listening(channels, "a"), listening(channels, "a")
     assert channels.ask(first) == ("SUBSCRIBE", b"a")
     assert channels.ask(second) is None
+    assert channels.asked(first)
+    assert channels.asked(second)
     assert (first.told, second.told) == (False, False)
     channels.hear(said("subscribe", "a"))
     assert (first.told, second.told) == (True, True)
@@ -68,6 +70,7 @@ def test_a_lost_connection_is_a_reason_to_look_and_to_ask_again() -> None:
     channels.ask(ear)
     channels.lost()
     assert ear.told
+    assert not channels.asked(ear)
     assert not channels.silent
     assert channels.ask(ear) == ("SUBSCRIBE", b"a")
     ear.told = False
@@ -108,3 +111,12 @@ def test_one_of_those_who_wait_takes_over() -> None:
     assert waiting.bell.is_set()
     assert not waiting.told, "it has no reason to look"
     assert not looking.bell.is_set()
+
+
+def test_a_new_connection_wakes_all_who_wait() -> None:
+    channels = Threads()
+    looking, waiting, other = listening(channels, "a"), listening(channels, "a"), listening(channels, "b")
+    waiting.waits = other.waits = True
+    channels.wake()
+    assert [ear.bell.is_set() for ear in (looking, waiting, other)] == [False, True, True]
+    assert not any(ear.told for ear in (looking, waiting, other)), "they have no reason to look"
