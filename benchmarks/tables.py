@@ -286,7 +286,7 @@ def _works(found: Figures) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]
 
 
 def _top(now: dict[str, float], then: dict[str, float]) -> list[str]:
-    return sorted({*now, *then}, key=lambda name: -max(now.get(name, 0), then.get(name, 0)))[:TOP]
+    return sorted({*now, *then}, key=lambda name: (-max(now.get(name, 0), then.get(name, 0)), name))[:TOP]
 
 
 def _then_now(then: dict[str, Any], now: dict[str, Any], what: str) -> str:
