@@ -127,7 +127,7 @@ def test_a_module_that_cannot_be_imported_there_says_so(lone_session: Session) -
             squares.start([1]).result(timeout=30)
 
 
-async def test_a_process_whose_code_has_changed_is_not_asked(running_server: Any) -> None:
+async def test_a_process_whose_code_has_changed_is_not_asked() -> None:
     processes = Processes(["process_flows"])
     try:
         with pytest.raises(Exception, match=r"has changed since the worker began: restart the worker"):

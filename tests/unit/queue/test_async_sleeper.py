@@ -11,9 +11,9 @@ from real_server import RealServer
 from omniq_flow.queue.wake_up import LONGEST_S, AsyncSleeper
 
 
-async def test_a_cancel_that_gets_lost_on_the_way_ends_the_pop_all_the_same(running_server: RealServer) -> None:
+async def test_a_cancel_that_gets_lost_on_the_way_ends_the_pop_all_the_same(server: RealServer) -> None:
     """Python before 3.12 loses one that comes just when redis-py has connected: the pop would go on, and take another one's wake-up."""
-    client = aio.Redis.from_url(running_server.url)
+    client = aio.Redis.from_url(server.url)
     sleeper = AsyncSleeper(client, ["q"])
     assert sleeper._own is not None
     pop, begun = sleeper._own.blpop, asyncio.Event()
