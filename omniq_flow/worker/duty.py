@@ -11,6 +11,7 @@ from redis.asyncio import RedisCluster
 
 from omniq_flow.errors import ServerRefused, ServerUnreachable, SetupError
 from omniq_flow.queue.async_client import AsyncOmniqClient
+from omniq_flow.queue.cancelling import cut_off
 from omniq_flow.queue.translation import passes
 
 log = logging.getLogger("omniq_flow.worker")
@@ -81,8 +82,7 @@ class Duty:
         self._stopped = True
         self._nudge.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await cut_off(self._task)
             self._task = None
 
     async def _go_on(self) -> None:
