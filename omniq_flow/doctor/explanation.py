@@ -87,7 +87,7 @@ class Explanation:
     def sentences(self) -> Iterator[str]:
         """Yield a sentence for each thing that it waits for, what may go on first."""
         for damage in self.damage:
-            yield f"its data on the server is damaged: {damage}; `omniq-flow doctor --repair` gives it up"
+            yield f"its data on the server is damaged: {damage}; `omniq-flow doctor --repair` condemns it"
         if self.status != "running":
             yield f"it has {self.status}, and waits for nothing"
         for wait in self.waits:

@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from omniq_flow.compiler.plan import Plan, decode_plan
-from omniq_flow.errors import RunError
 from omniq_flow.queue import replies
 from omniq_flow.queue.keys import queue_base
 from omniq_flow.queue.operation import Argument, Operation
 from omniq_flow.queue.scripts import script
+from omniq_flow.runtime.damage import damaged
 from omniq_flow.runtime.keys import plan_key, run_anchor
 from omniq_flow.runtime.outcomes import PackedList
 from omniq_flow.runtime.outline import Outline
@@ -293,7 +293,7 @@ def due_entries(run_id: str, flat: Sequence[bytes]) -> tuple[DueEntry, ...]:
     try:
         return tuple(sorted(_due_entry(name.decode(), int(to)) for name, to in zip(flat[::2], flat[1::2], strict=True)))
     except ValueError as error:
-        raise _unreadable(run_id, "what is due", error) from error
+        raise damaged(run_id, "what is due cannot be read, its data", error) from error
 
 
 def head_text(run_id: str, stored: bytes) -> str:
@@ -301,11 +301,7 @@ def head_text(run_id: str, stored: bytes) -> str:
     try:
         return stored.decode()
     except UnicodeDecodeError as error:
-        raise _unreadable(run_id, "its head", error) from error
-
-
-def _unreadable(run_id: str, what: str, error: ValueError) -> RunError:
-    return RunError(f"run {run_id}: {what} cannot be read, its data on the server is damaged: {error}")
+        raise damaged(run_id, "its head cannot be read, its data", error) from error
 
 
 def _due_entry(field: str, to: int) -> DueEntry:
@@ -326,7 +322,8 @@ def _created(run_id: str, reply: Any) -> Created:
 
 def _begun(run_id: str, reply: Any) -> Begun:
     word = reply[0].decode()
-    plan, queue = [*(head_text(run_id, part) for part in reply[1:3]), "", ""][:2]
+    plan = head_text(run_id, reply[1]) if len(reply) > 1 else ""
+    queue = head_text(run_id, reply[2]) if len(reply) > 2 else ""  # noqa: PLR2004  # what its place in the reply is
     if word == "DONE":
         return Begun(word, plan, queue, due=due_entries(run_id, reply[3]))
     if word != "BEGUN":

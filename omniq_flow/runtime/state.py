@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
 from omniq_flow.compiler.plan import MapNode, ParamNode, Plan, StepNode
-from omniq_flow.errors import RunError, RunNotFound
+from omniq_flow.errors import RunNotFound
 from omniq_flow.render.state import NodeView
+from omniq_flow.runtime.damage import damaged
 from omniq_flow.runtime.failure import Failure, decode_failure
 from omniq_flow.runtime.operations import View
 
@@ -78,7 +79,7 @@ def readable(run_id: str, what: str) -> Generator[None]:
     try:
         yield
     except (LookupError, ValueError) as error:
-        raise RunError(f"run {run_id}: {what} on the server is damaged ({error}); `omniq-flow doctor --repair` gives it up") from error
+        raise damaged(run_id, what, error) from error
 
 
 def head_of(run_id: str, view: View) -> Head:
